@@ -1,0 +1,86 @@
+# Finds what Sealine is built on and gives each a target. The installed package uses this file too,
+# for programs that link Sealine statically; there `SEALINE_DEPENDENCIES_FOR` names the components.
+#
+# libdeflate, libIPSec_MB and libqrencode bring no CMake package in Debian 12, hence the plain
+# find_library for them.
+
+function(_sealine_import name header library)
+  if(TARGET sealine_deps::${name})
+    return()
+  endif()
+  find_path(SEALINE_${name}_INCLUDE_DIR ${header})
+  find_library(SEALINE_${name}_LIBRARY ${library})
+  mark_as_advanced(SEALINE_${name}_INCLUDE_DIR SEALINE_${name}_LIBRARY)
+  if(SEALINE_${name}_INCLUDE_DIR AND SEALINE_${name}_LIBRARY)
+    add_library(sealine_deps::${name} UNKNOWN IMPORTED GLOBAL)
+    set_target_properties(
+      sealine_deps::${name}
+      PROPERTIES IMPORTED_LOCATION "${SEALINE_${name}_LIBRARY}"
+                 INTERFACE_INCLUDE_DIRECTORIES "${SEALINE_${name}_INCLUDE_DIR}")
+  endif()
+endfunction()
+
+macro(_sealine_require target package)
+  if(NOT TARGET ${target})
+    set(SEALINE_DEPENDENCIES_MISSING "${package}")
+    if(NOT SEALINE_DEPENDENCIES_QUIET)
+      message(FATAL_ERROR "Sealine needs ${package} (Debian's name); tools/setup installs everything.")
+    endif()
+  endif()
+endmacro()
+
+set(SEALINE_DEPENDENCIES_MISSING "")
+if(NOT DEFINED SEALINE_DEPENDENCIES_FOR)
+  set(SEALINE_DEPENDENCIES_FOR core io build)
+endif()
+
+if("core" IN_LIST SEALINE_DEPENDENCIES_FOR)
+  find_package(OpenSSL 3.0 QUIET COMPONENTS Crypto)
+  _sealine_require(OpenSSL::Crypto libssl-dev)
+  _sealine_import(deflate libdeflate.h deflate)
+  _sealine_require(sealine_deps::deflate libdeflate-dev)
+
+  if(NOT SEALINE_IPSEC_MB STREQUAL "OFF" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+    _sealine_import(ipsec_mb intel-ipsec-mb.h IPSec_MB)
+    if(SEALINE_IPSEC_MB STREQUAL "ON")
+      _sealine_require(sealine_deps::ipsec_mb libipsec-mb-dev)
+    endif()
+  endif()
+endif()
+
+if("io" IN_LIST SEALINE_DEPENDENCIES_FOR)
+  set(THREADS_PREFER_PTHREAD_FLAG ON)
+  find_package(Threads REQUIRED)
+endif()
+
+if("build" IN_LIST SEALINE_DEPENDENCIES_FOR)
+  find_path(SEALINE_ASIO_INCLUDE_DIR asio.hpp)
+  find_path(SEALINE_BOOST_INCLUDE_DIR boost/beast.hpp)
+  mark_as_advanced(SEALINE_ASIO_INCLUDE_DIR SEALINE_BOOST_INCLUDE_DIR)
+  if(SEALINE_ASIO_INCLUDE_DIR)
+    add_library(sealine_deps::asio INTERFACE IMPORTED GLOBAL)
+    target_include_directories(sealine_deps::asio SYSTEM INTERFACE "${SEALINE_ASIO_INCLUDE_DIR}")
+  endif()
+  if(SEALINE_BOOST_INCLUDE_DIR)
+    add_library(sealine_deps::boost INTERFACE IMPORTED GLOBAL)
+    target_include_directories(sealine_deps::boost SYSTEM INTERFACE "${SEALINE_BOOST_INCLUDE_DIR}")
+  endif()
+  if(SEALINE_ASIO STREQUAL "boost")
+    _sealine_require(sealine_deps::boost libboost1.81-dev)
+  elseif(SEALINE_BUILD_PROGRAMS OR SEALINE_BUILD_TESTS OR SEALINE_INSTALL)
+    _sealine_require(sealine_deps::asio libasio-dev)
+  endif()
+
+  if(SEALINE_BUILD_PROGRAMS OR SEALINE_BUILD_TESTS)
+    find_package(CLI11 QUIET)
+    _sealine_require(CLI11::CLI11 libcli11-dev)
+    find_package(fmt QUIET)
+    _sealine_require(fmt::fmt libfmt-dev)
+    find_package(spdlog QUIET)
+    _sealine_require(spdlog::spdlog libspdlog-dev)
+    find_package(nlohmann_json QUIET)
+    _sealine_require(nlohmann_json::nlohmann_json nlohmann-json3-dev)
+    _sealine_import(qrencode qrencode.h qrencode)
+    _sealine_require(sealine_deps::qrencode libqrencode-dev)
+  endif()
+endif()

@@ -1,0 +1,51 @@
+# What a builder may choose. Everything is off that a project which brings Sealine in by
+# add_subdirectory or FetchContent has not asked for.
+include(CMakeDependentOption)
+
+option(SEALINE_BUILD_PROGRAMS "Build the sealine command" ${PROJECT_IS_TOP_LEVEL})
+option(SEALINE_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(SEALINE_BUILD_EXAMPLES "Build the examples" ${SEALINE_BUILD_TESTS})
+option(SEALINE_BUILD_BENCHMARKS "Build the benchmarks" OFF)
+option(SEALINE_BUILD_SHARED "Build libsealine.so beside the static library" ${PROJECT_IS_TOP_LEVEL})
+option(SEALINE_INSTALL "Create the install rules" ${PROJECT_IS_TOP_LEVEL})
+option(SEALINE_FUZZ "Build the fuzzers with libFuzzer (clang)" OFF)
+option(SEALINE_DEVELOPER "Warnings are errors" OFF)
+option(SEALINE_HARDENING "Compile and link with the compiler's hardening flags" ON)
+option(SEALINE_PCH "Precompile the headers of GoogleTest and Asio" OFF)
+set(SEALINE_ASIO standalone CACHE STRING "Which Asio sealine::io is built on: standalone or boost")
+set_property(CACHE SEALINE_ASIO PROPERTY STRINGS standalone boost)
+set(SEALINE_IPSEC_MB AUTO CACHE STRING "Use libIPSec_MB on x86-64: AUTO, ON or OFF")
+set_property(CACHE SEALINE_IPSEC_MB PROPERTY STRINGS AUTO ON OFF)
+set(SEALINE_SANITIZE "" CACHE STRING "Value for -fsanitize= in every target, such as address,undefined")
+option(SEALINE_COVERAGE "Measure source coverage (clang)" OFF)
+
+if(NOT SEALINE_ASIO MATCHES "^(standalone|boost)$")
+  message(FATAL_ERROR "SEALINE_ASIO is '${SEALINE_ASIO}'; use standalone or boost")
+endif()
+
+# Test data of other projects is not part of this one; without it the tests that need it are skipped.
+set(_sealine_vectors "${PROJECT_SOURCE_DIR}/../shared/vectors")
+if(DEFINED ENV{SEALINE_VECTORS} AND NOT "$ENV{SEALINE_VECTORS}" STREQUAL "")
+  set(_sealine_vectors "$ENV{SEALINE_VECTORS}")
+endif()
+set(SEALINE_VECTORS "${_sealine_vectors}" CACHE PATH "Folder of the Wycheproof and Noise vectors")
+get_filename_component(SEALINE_VECTORS_DIR "${SEALINE_VECTORS}" ABSOLUTE BASE_DIR "${PROJECT_SOURCE_DIR}")
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type" FORCE)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+  set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+  set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+  set_property(GLOBAL PROPERTY USE_FOLDERS ON)
+  if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    find_program(SEALINE_CCACHE ccache)
+    if(SEALINE_CCACHE)
+      # Precompiled headers are cached only with these liberties.
+      set(CMAKE_CXX_COMPILER_LAUNCHER
+          "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime;CCACHE_BASEDIR=${PROJECT_SOURCE_DIR};${SEALINE_CCACHE}")
+    endif()
+  endif()
+endif()
