@@ -79,6 +79,13 @@ if(SEALINE_BUILD_SHARED)
   endif()
 endif()
 
+# In a developer's preset they are made on demand: to test the package needs no second compilation.
+add_custom_target(package_libraries)
+add_dependencies(package_libraries ${_targets_static} ${_targets_shared})
+if(SEALINE_BUILD_TESTS)
+  set_target_properties(${_targets_static} ${_targets_shared} PROPERTIES EXCLUDE_FROM_ALL ON)
+endif()
+
 if(NOT SEALINE_INSTALL)
   return()
 endif()
