@@ -125,6 +125,15 @@ target_link_libraries(sealine_layers_all INTERFACE sealine_layers_core sealine_i
 add_library(sealine::core ALIAS sealine_layers_core)
 add_library(sealine::sealine ALIAS sealine_layers_all)
 
+# The archives that tools/tidy looks into.
+add_custom_target(cores)
+foreach(_target IN LISTS _core_targets)
+  sealine_is_compiled(_compiled ${_target})
+  if(_compiled)
+    add_dependencies(cores ${_target})
+  endif()
+endforeach()
+
 add_custom_target(programs)
 if(SEALINE_BUILD_PROGRAMS OR SEALINE_BUILD_TESTS)
   sealine_add_layer(
