@@ -38,7 +38,8 @@ class SEALINE_API LegacySealer {
   static Result<LegacySealer> create(const LegacyKey& key, LegacyRole role, UnixMillis start, crypto::Engine& engine,
                                      crypto::Rng& rng);
 
-  /// Writes one packet; returns its length, data.size() + overhead(). Errors: value_too_large, out_of_space.
+  /// Writes one packet; returns its length, data.size() + overhead(). `data` may not overlap `out`.
+  /// Errors: value_too_large, out_of_space, sequence_exhausted.
   [[nodiscard]] Result<std::size_t> seal(ByteView data, UnixMillis now, MutableBytes out);
 
   [[nodiscard]] std::size_t overhead() const noexcept;
@@ -75,6 +76,9 @@ class SEALINE_API LegacyOpener {
 
  private:
   LegacyOpener() = default;
+  [[nodiscard]] bool is_new(std::uint64_t sequence) const noexcept;
+  void remember(std::uint64_t sequence) noexcept;
+
   static constexpr std::size_t kWindow = 2048;
   Secret<32, struct LegacyOpenKeyTag> key_;
   std::size_t iv_size_ = 16;
