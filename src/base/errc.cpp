@@ -25,9 +25,11 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {record_out_of_place, A, 11, "A07", "a record was repeated, reordered, dropped or inserted"},
     {record_not_authentic, A, 12, "A08", "a record was altered"},
     {dh_all_zero, A, 3, "A09", "the peer sent a key that gives no secret"},
-    {peer_fell_silent, A, 0, "A10", "the peer did not answer our proof: wrong key, or not accepted there"},
+    {peer_fell_silent, A, 0, "A10",
+     "the peer did not answer our proof: wrong key, or not accepted there"},
     {tag_mismatch, A, 0, "A11", "a sealed message does not verify"},
     {packet_not_authentic, A, 12, "A12", "a packet was altered, repeated or is out of date"},
+    {mac_mismatch, A, 0, "A13", "a message's authentication code is wrong"},
 
     {bad_record_head, M, 1, "M01", "the peer's handshake record has a wrong head"},
     {bad_settings, M, 1, "M02", "the peer's settings are out of range"},
@@ -38,12 +40,18 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {input_too_short, M, 0, "M07", "bytes are missing at the end"},
     {trailing_bytes, M, 0, "M08", "bytes are left over at the end"},
     {bad_handshake_message, M, 1, "M09", "a handshake message has a wrong length"},
+    {version_refused, M, 0, "M10", "the peer speaks another version"},
 
     {mode_refused, P, 2, "P01", "the mode or suite is not allowed here"},
     {wrong_state, P, 14, "P02", "a record came in the wrong state"},
     {too_many_empty, P, 15, "P03", "too many records without data, or too many rekeys"},
-    {truncated, P, 0, "P04", "the connection ended before the peer had closed it: data may be missing"},
+    {truncated, P, 0, "P04",
+     "the connection ended before the peer had closed it: data may be missing"},
     {aborted, P, 0, "P05", "the peer aborted the connection"},
+    {protocol_broken, P, 0, "P06", "the peer sent a message that is not allowed now"},
+    {peer_going_away, P, 0, "P07", "the peer is shutting down"},
+    {peer_failed, P, 0, "P08", "the peer had an internal error"},
+    {channel_unknown, P, 0, "P09", "the peer no longer knows this channel"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},
@@ -54,7 +62,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {secret_in_arguments, U, 0, "U07", "a secret stands in the command line"},
     {operation_in_progress, U, 0, "U08", "another operation of this kind is still running"},
     {forked, U, 0, "U09", "this session belongs to another process"},
-    {plaintext_off_loopback, U, 0, "U10", "the plaintext side would be reachable from other machines"},
+    {plaintext_off_loopback, U, 0, "U10",
+     "the plaintext side would be reachable from other machines"},
 
     {handshake_timeout, L, 9, "L01", "the handshake took too long"},
     {half_open_full, L, 10, "L02", "too many handshakes are under way"},
@@ -65,6 +74,9 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {value_too_large, L, 0, "L07", "a value is over its limit"},
     {too_many_handshakes, L, 0, "L08", "too many handshakes from one address"},
     {too_many_connections, L, 0, "L09", "too many connections"},
+    {message_too_large, L, 0, "L10", "a message is larger than the peer takes"},
+    {too_many_messages, L, 0, "L11", "more messages came than the limit allows"},
+    {window_full, L, 0, "L12", "too many messages wait for their receipts"},
 
     {system_error, E, 0, "E01", "the system refused"},
     {name_not_found, E, 0, "E02", "the name is not known"},
@@ -104,12 +116,18 @@ std::string_view to_string(Errc code) noexcept { return describe(code).text; }
 
 char letter_of(Fault fault) noexcept {
   switch (fault) {
-    case Fault::authentication: return 'A';
-    case Fault::peer_malformed: return 'M';
-    case Fault::peer_misbehaved: return 'P';
-    case Fault::api_misuse: return 'U';
-    case Fault::limit: return 'L';
-    case Fault::environment: return 'E';
+    case Fault::authentication:
+      return 'A';
+    case Fault::peer_malformed:
+      return 'M';
+    case Fault::peer_misbehaved:
+      return 'P';
+    case Fault::api_misuse:
+      return 'U';
+    case Fault::limit:
+      return 'L';
+    case Fault::environment:
+      return 'E';
   }
   return 'E';
 }

@@ -1,16 +1,16 @@
 #pragma once
 
+#include "sealine/base/export.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
 
-#include "sealine/base/export.hpp"
-
 namespace sealine {
 
-/// Whose fault an error is. The fault decides what a peer is told (mostly nothing) and, with the phase, the
-/// exit code of the command.
+/// Whose fault an error is. The fault decides what a peer is told (mostly nothing) and, with the
+/// phase, the exit code of the command.
 enum class Fault : std::uint8_t {
   authentication,   ///< A: a key, tag, hint or MAC is wrong
   peer_malformed,   ///< M: bytes that no honest peer sends
@@ -27,7 +27,8 @@ enum class Errc : std::uint16_t {
   unknown_hint = 1001,          ///< F5
   answer_not_authentic = 1002,  ///< F6: step 2 does not verify at the client
   peer_key_changed = 1003,      ///< F7: another key than the pinned one
-  peer_key_refused = 1004,      ///< F7: not in the allow list, or a stranger where strangers are refused
+  peer_key_refused =
+      1004,  ///< F7: not in the allow list, or a stranger where strangers are refused
   hello_not_authentic = 1005,   ///< F4: step 1 does not verify (psk)
   finish_not_authentic = 1006,  ///< F8
   record_out_of_place = 1007,   ///< F11: replayed, reordered, dropped or inserted
@@ -36,35 +37,37 @@ enum class Errc : std::uint16_t {
   peer_fell_silent = 1010,      ///< no sealed answer to a proof of ours
   tag_mismatch = 1011,          ///< an AEAD tag, outside of a named step
   packet_not_authentic = 1012,  ///< a legacy packet: tag, time, repeat
+  mac_mismatch = 1013,          ///< the HMAC of a message
 
   // M: malformed
-  bad_record_head = 2001,   ///< F1: magic, version, step or length of a handshake record
-  bad_settings = 2002,      ///< F1
-  bad_length = 2003,        ///< F1: a record's length is out of bounds
-  bad_trailer = 2004,       ///< F13: padding, type or data size
-  bad_key_text = 2005,      ///< a key in text form: length, letter or checksum
-  bad_file_line = 2006,     ///< detail = line number
-  input_too_short = 2007,   ///< Reader: bytes are missing
-  trailing_bytes = 2008,    ///< Reader: bytes are left over
+  bad_record_head = 2001,        ///< F1: magic, version, step or length of a handshake record
+  bad_settings = 2002,           ///< F1
+  bad_length = 2003,             ///< F1: a record's length is out of bounds
+  bad_trailer = 2004,            ///< F13: padding, type or data size
+  bad_key_text = 2005,           ///< a key in text form: length, letter or checksum
+  bad_file_line = 2006,          ///< detail = line number
+  input_too_short = 2007,        ///< Reader: bytes are missing
+  trailing_bytes = 2008,         ///< Reader: bytes are left over
   bad_handshake_message = 2009,  ///< Noise: a message of the wrong length
+  version_refused = 2010,        ///< a message of another version
 
   // P: misbehaved
-  mode_refused = 3001,     ///< F2
-  wrong_state = 3002,      ///< F14
-  too_many_empty = 3003,   ///< F15: counts and rates of section 4 and 5
-  truncated = 3004,        ///< the stream ended without CLOSE
-  aborted = 3005,          ///< CLOSE with a reason other than 0; detail = reason
+  mode_refused = 3001,    ///< F2
+  wrong_state = 3002,     ///< F14
+  too_many_empty = 3003,  ///< F15: counts and rates of section 4 and 5
+  truncated = 3004,       ///< the stream ended without CLOSE
+  aborted = 3005,         ///< CLOSE with a reason other than 0; detail = reason
 
   // U: misuse
-  not_encrypted = 4001,     ///< application data outside ENCRYPTED
-  already_closed = 4002,    ///< sending after our own CLOSE
+  not_encrypted = 4001,   ///< application data outside ENCRYPTED
+  already_closed = 4002,  ///< sending after our own CLOSE
   buffer_too_small = 4003,
   bad_configuration = 4004,
-  usage = 4005,             ///< command line
-  bad_secret_file = 4006,   ///< a file with a secret is not ours, or open to others
+  usage = 4005,            ///< command line
+  bad_secret_file = 4006,  ///< a file with a secret is not ours, or open to others
   secret_in_arguments = 4007,
   operation_in_progress = 4008,
-  forked = 4009,            ///< the session was made in another process
+  forked = 4009,  ///< the session was made in another process
   plaintext_off_loopback = 4010,
 
   // L: limits
@@ -72,27 +75,30 @@ enum class Errc : std::uint16_t {
   half_open_full = 5002,      ///< F10
   sequence_exhausted = 5003,  ///< F15 of our own making: 2^48 records
   idle_timeout = 5004,
-  too_slow = 5005,            ///< less than the minimum progress
-  out_of_space = 5006,        ///< Writer: the output does not fit
+  too_slow = 5005,      ///< less than the minimum progress
+  out_of_space = 5006,  ///< Writer: the output does not fit
   value_too_large = 5007,
-  too_many_handshakes = 5008, ///< rate limit of an address
+  too_many_handshakes = 5008,  ///< rate limit of an address
   too_many_connections = 5009,
+  message_too_large = 5010,
+  too_many_messages = 5011,  ///< over the rate that was agreed
+  window_full = 5012,        ///< wait for receipts before sending more
 
   // E: environment
-  system_error = 6001,      ///< detail = errno
-  name_not_found = 6002,    ///< name resolution; detail = EAI code
-  unreachable = 6003,       ///< detail = errno
+  system_error = 6001,    ///< detail = errno
+  name_not_found = 6002,  ///< name resolution; detail = EAI code
+  unreachable = 6003,     ///< detail = errno
   connection_refused = 6004,
   connect_timeout = 6005,
-  connection_lost = 6006,   ///< reset or broken pipe; detail = errno
-  file_error = 6007,        ///< detail = errno
+  connection_lost = 6006,  ///< reset or broken pipe; detail = errno
+  file_error = 6007,       ///< detail = errno
   file_locked = 6008,
   random_failed = 6009,
-  no_answer = 6010,         ///< silence where no secret was proved
-  gave_up = 6011,           ///< after --retry
+  no_answer = 6010,  ///< silence where no secret was proved
+  gave_up = 6011,    ///< after --retry
   command_failed = 6012,
   cancelled = 6013,
-  not_this_protocol = 6014, ///< the peer's first bytes are of another protocol
+  not_this_protocol = 6014,  ///< the peer's first bytes are of another protocol
 };
 
 /// One row of the table of errors.
