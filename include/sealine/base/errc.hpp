@@ -57,6 +57,10 @@ enum class Errc : std::uint16_t {
   too_many_empty = 3003,  ///< F15: counts and rates of section 4 and 5
   truncated = 3004,       ///< the stream ended without CLOSE
   aborted = 3005,         ///< CLOSE with a reason other than 0; detail = reason
+  protocol_broken = 3006,  ///< a message that is not allowed now
+  peer_going_away = 3007,  ///< the peer shuts down
+  peer_failed = 3008,      ///< the peer had an internal error
+  channel_unknown = 3009,  ///< the peer no longer knows the channel to be resumed
 
   // U: misuse
   not_encrypted = 4001,   ///< application data outside ENCRYPTED
