@@ -92,7 +92,8 @@ def read_ctest(junit, gtest_dir):
     for case in ElementTree.parse(junit).getroot().iter("testcase"):
         name = case.get("name")
         text = case.findtext("system-out") or ""
-        failed = case.get("status") == "fail" or case.find("failure") is not None
+        absent = "Unable to find executable" in text  # ctest calls that "not run"
+        failed = case.get("status") == "fail" or case.find("failure") is not None or absent
         skipped = case.find("skipped") is not None or case.get("status") in ("notrun", "disabled")
         result["vectors"] += re.findall(r"^VECTORS .*$", text, re.M)
         before = len(result["failed"])

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "sealine/base/export.hpp"
+
 /// The version of Sealine, for `#if` and for people. CMake reads the three numbers from here, so
 /// that this is the only place where they stand. The first number is also the one in the name of
 /// the shared library (`libsealine.so.0`).
@@ -18,3 +20,6 @@
 /// The version as text, such as "0.1.0".
 #define SEALINE_VERSION_STRING \
   SEALINE_VERSION_JOIN_(SEALINE_VERSION_MAJOR, SEALINE_VERSION_MINOR, SEALINE_VERSION_PATCH)
+
+/// The version of the library that is linked, as SEALINE_VERSION_STRING was when it was built.
+extern "C" SEALINE_API const char* sealine_version() noexcept;
