@@ -1,5 +1,8 @@
 #include "sealine/base/base32.hpp"
 
+#include "sealine/base/assert.hpp"
+
+#include <algorithm>
 #include <cstdint>
 
 namespace sealine {
@@ -24,30 +27,46 @@ constexpr Decoded decode_letter(std::uint32_t c) {
   const std::uint32_t lower = in_range(c, 'a', 'z');
   const std::uint32_t upper = in_range(c, 'A', 'Z');
   const std::uint32_t digit = in_range(c, '2', '7');
-  return {(lower & (c - 'a')) | (upper & (c - 'A')) | (digit & (c - '2' + 26U)), lower | upper | digit};
+  return {(lower & (c - 'a')) | (upper & (c - 'A')) | (digit & (c - '2' + 26U)),
+          lower | upper | digit};
 }
+
+constexpr std::size_t letters_for(std::size_t size_bytes) { return (size_bytes * 8 + 4) / 5; }
 
 }  // namespace
 
 std::string base32_encode(ByteView bytes) {
+  ByteArray<64> piece;  // 40 bytes at a time, since 5 bytes are 8 letters
   std::string text;
-  text.reserve((bytes.size() * 8 + 4) / 5);
+  text.reserve(letters_for(bytes.size()));
+  while (!bytes.empty()) {
+    const ByteView some = bytes.first(std::min<std::size_t>(bytes.size(), 40));
+    const MutableBytes letters = MutableBytes(piece).first(letters_for(some.size()));
+    base32_encode(some, letters);
+    text += as_text(letters);
+    bytes = bytes.subspan(some.size());
+  }
+  return text;
+}
+
+void base32_encode(ByteView bytes, MutableBytes out) {
+  SEALINE_ASSERT(out.size() == letters_for(bytes.size()));
   std::uint32_t buffer = 0;
   unsigned bits = 0;
+  std::size_t used = 0;
   for (const std::uint8_t byte : bytes) {
     buffer = (buffer << 8U) | byte;
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      text.push_back(static_cast<char>(letter((buffer >> bits) & 31U)));
+      out[used++] = static_cast<std::uint8_t>(letter((buffer >> bits) & 31U));
     }
   }
-  if (bits > 0) text.push_back(static_cast<char>(letter((buffer << (5U - bits)) & 31U)));
-  return text;
+  if (bits > 0) out[used] = static_cast<std::uint8_t>(letter((buffer << (5U - bits)) & 31U));
 }
 
 Result<> base32_decode(std::string_view text, MutableBytes out) {
-  if (text.size() != (out.size() * 8 + 4) / 5) return fail(Errc::bad_key_text);
+  if (text.size() != letters_for(out.size())) return fail(Errc::bad_key_text);
   std::uint32_t good = 0xFFFFFFFFU;
   std::uint32_t buffer = 0;
   unsigned bits = 0;

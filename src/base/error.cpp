@@ -1,10 +1,10 @@
 #include "sealine/base/error.hpp"
 
+#include "sealine/base/assert.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-
-#include "sealine/base/assert.hpp"
 
 namespace sealine {
 namespace {
@@ -25,7 +25,9 @@ const std::error_category& error_category() noexcept {
   return category;
 }
 
-std::error_code make_error_code(Errc code) noexcept { return {static_cast<int>(code), error_category()}; }
+std::error_code make_error_code(Errc code) noexcept {
+  return {static_cast<int>(code), error_category()};
+}
 
 std::error_code make_error_code(const Error& error) noexcept { return make_error_code(error.code); }
 

@@ -8,7 +8,8 @@
 
 namespace sealine {
 
-/// Bytes to read. Never owns; the caller keeps the memory alive for the call, or as long as the function says.
+/// Bytes to read. Never owns; the caller keeps the memory alive for the call, or as long as the
+/// function says.
 using ByteView = std::span<const std::uint8_t>;
 
 /// Bytes to write. Same ownership as ByteView.
@@ -23,7 +24,8 @@ using FixedBytes = std::span<std::uint8_t, N>;
 template <std::size_t N>
 using ByteArray = std::array<std::uint8_t, N>;
 
-/// The bytes of a text. This and as_text are the only places below io where a pointer changes its type.
+/// The bytes of a text. This and as_text are the only places below io where a pointer changes its
+/// type.
 inline ByteView as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }

@@ -1,20 +1,20 @@
 #pragma once
 
+#include "sealine/base/errc.hpp"
+#include "sealine/base/export.hpp"
+
 #include <cstdint>
 #include <expected>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "sealine/base/errc.hpp"
-#include "sealine/base/export.hpp"
-
 namespace sealine {
 
 /// What went wrong. Eight bytes, no text, no secret: safe to copy, log and compare.
 ///
-/// `detail` is errno for environment errors, the close reason for `aborted`, a byte offset or line number
-/// for parse errors, otherwise 0. Authentication errors carry no detail.
+/// `detail` is errno for environment errors, the close reason for `aborted`, a byte offset or line
+/// number for parse errors, otherwise 0. Authentication errors carry no detail.
 struct Error {
   Errc code{};
   std::uint32_t detail = 0;
@@ -44,14 +44,15 @@ struct std::is_error_code_enum<sealine::Errc> : std::true_type {};
 #define SEALINE_CONCAT_INNER(a, b) a##b
 #define SEALINE_CONCAT(a, b) SEALINE_CONCAT_INNER(a, b)
 
-/// SEALINE_TRY(name, expr) declares `name` from a Result or returns its error; SEALINE_TRY(expr) for Result<>.
+/// SEALINE_TRY(name, expr) declares `name` from a Result or returns its error; SEALINE_TRY(expr)
+/// for Result<>.
 #define SEALINE_TRY_2(name, expr)                                           \
   auto SEALINE_CONCAT(sealine_try_, __LINE__) = (expr);                     \
   if (!SEALINE_CONCAT(sealine_try_, __LINE__)) [[unlikely]]                 \
     return std::unexpected(SEALINE_CONCAT(sealine_try_, __LINE__).error()); \
   auto name = std::move(*SEALINE_CONCAT(sealine_try_, __LINE__))
-#define SEALINE_TRY_1(expr)                                                         \
-  if (auto sealine_try_result = (expr); !sealine_try_result) [[unlikely]]           \
+#define SEALINE_TRY_1(expr)                                               \
+  if (auto sealine_try_result = (expr); !sealine_try_result) [[unlikely]] \
   return std::unexpected(sealine_try_result.error())
 #define SEALINE_TRY_PICK(a, b, macro, ...) macro
 #define SEALINE_TRY(...) SEALINE_TRY_PICK(__VA_ARGS__, SEALINE_TRY_2, SEALINE_TRY_1)(__VA_ARGS__)

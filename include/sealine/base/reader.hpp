@@ -1,18 +1,19 @@
 #pragma once
 
+#include "sealine/base/bytes.hpp"
+#include "sealine/base/error.hpp"
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-
-#include "sealine/base/bytes.hpp"
-#include "sealine/base/error.hpp"
 
 namespace sealine {
 
 /// Reads big-endian numbers and byte runs from a view, and never beyond it.
 ///
-/// A failed read leaves the reader where it was. Errors: input_too_short, trailing_bytes (finish), and
-/// value_too_large (prefixed); their detail is the offset. Views it returns live as long as the input.
+/// A failed read leaves the reader where it was. Errors: input_too_short, trailing_bytes (finish),
+/// and value_too_large (prefixed); their detail is the offset. Views it returns live as long as the
+/// input.
 class Reader {
  public:
   constexpr explicit Reader(ByteView input) : input_(input) {}
@@ -27,7 +28,8 @@ class Reader {
   }
 
   [[nodiscard]] constexpr Result<ByteView> bytes(std::size_t count) {
-    if (count > remaining()) return fail(Errc::input_too_short, static_cast<std::uint32_t>(offset_));
+    if (count > remaining())
+      return fail(Errc::input_too_short, static_cast<std::uint32_t>(offset_));
     const ByteView taken = input_.subspan(offset_, count);
     offset_ += count;
     return taken;
@@ -57,7 +59,9 @@ class Reader {
   }
 
   [[nodiscard]] constexpr std::size_t remaining() const noexcept { return input_.size() - offset_; }
+
   [[nodiscard]] constexpr std::size_t offset() const noexcept { return offset_; }
+
   [[nodiscard]] constexpr ByteView rest() const noexcept { return input_.subspan(offset_); }
 
  private:

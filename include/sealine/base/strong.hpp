@@ -11,7 +11,9 @@ template <class Tag, std::unsigned_integral U>
 class Strong {
  public:
   constexpr explicit Strong(U value) : value_(value) {}
+
   [[nodiscard]] constexpr U value() const noexcept { return value_; }
+
   friend constexpr auto operator<=>(Strong, Strong) = default;
 
  private:

@@ -7,8 +7,8 @@ namespace sealine {
 
 /// The clock of the protocol machines: monotonic nanoseconds that someone else reads.
 ///
-/// It has no now(), so that asking the time inside a machine does not compile. Drivers and tests make time
-/// points from their own clock; the zero point is theirs to choose.
+/// It has no now(), so that asking the time inside a machine does not compile. Drivers and tests
+/// make time points from their own clock; the zero point is theirs to choose.
 struct MachineClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;

@@ -1,21 +1,24 @@
 #pragma once
 
+#include "sealine/base/time.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <utility>
 
-#include "sealine/base/time.hpp"
-
 namespace sealine {
 
-/// All deadlines of one machine: one optional time point for each enumerator of `Timer`, which ends in `count_`.
+/// All deadlines of one machine: one optional time point for each enumerator of `Timer`, which ends
+/// in `count_`.
 template <class Timer>
 class TimerTable {
  public:
   void set(Timer timer, TimePoint when) { slot(timer) = when; }
+
   void cancel(Timer timer) { slot(timer) = kNever; }
+
   void cancel_all() { deadlines_.fill(kNever); }
 
   [[nodiscard]] std::optional<TimePoint> deadline(Timer timer) const {
@@ -39,7 +42,9 @@ class TimerTable {
   static constexpr TimePoint kNever = TimePoint::max();
   static constexpr std::size_t kCount = static_cast<std::size_t>(std::to_underlying(Timer::count_));
 
-  TimePoint& slot(Timer timer) { return deadlines_[static_cast<std::size_t>(std::to_underlying(timer))]; }
+  TimePoint& slot(Timer timer) {
+    return deadlines_[static_cast<std::size_t>(std::to_underlying(timer))];
+  }
 
   std::array<TimePoint, kCount> deadlines_ = [] {
     std::array<TimePoint, kCount> all;

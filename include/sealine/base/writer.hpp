@@ -1,19 +1,19 @@
 #pragma once
 
+#include "sealine/base/bytes.hpp"
+#include "sealine/base/error.hpp"
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 
-#include "sealine/base/bytes.hpp"
-#include "sealine/base/error.hpp"
-
 namespace sealine {
 
 /// Writes big-endian numbers and byte runs into a caller's buffer, and never beyond it.
 ///
-/// Errors are sticky: after the first that does not fit, nothing more is written and finish() fails with
-/// out_of_space. So a run of writes needs one check, at its end.
+/// Errors are sticky: after the first that does not fit, nothing more is written and finish() fails
+/// with out_of_space. So a run of writes needs one check, at its end.
 class Writer {
  public:
   constexpr explicit Writer(MutableBytes output) : output_(output) {}
@@ -56,7 +56,10 @@ class Writer {
   }
 
   [[nodiscard]] constexpr std::size_t used() const noexcept { return used_; }
-  [[nodiscard]] constexpr std::size_t room() const noexcept { return failed_ ? 0 : output_.size() - used_; }
+
+  [[nodiscard]] constexpr std::size_t room() const noexcept {
+    return failed_ ? 0 : output_.size() - used_;
+  }
 
  private:
   MutableBytes output_;

@@ -5,7 +5,8 @@
 
 namespace sealine::crypto {
 
-/// Whether two runs are equal, in a time that depends on their lengths alone (`CT=` in the specifications).
+/// Whether two runs are equal, in a time that depends on their lengths alone (`CT=` in the
+/// specifications).
 [[nodiscard]] SEALINE_API bool ct_equal(ByteView a, ByteView b) noexcept;
 
 }  // namespace sealine::crypto

@@ -1,15 +1,15 @@
 #pragma once
 
+#include "sealine/base/bytes.hpp"
+#include "sealine/base/error.hpp"
+#include "sealine/base/export.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <span>
 #include <string_view>
-
-#include "sealine/base/bytes.hpp"
-#include "sealine/base/error.hpp"
-#include "sealine/base/export.hpp"
 
 namespace sealine::crypto {
 
@@ -22,7 +22,8 @@ inline constexpr std::size_t kBlockBytes = 16;  ///< AES
 /// Several byte runs that are read as one, so that nothing is copied together first.
 using Parts = std::span<const ByteView>;
 
-/// AES-256-GCM under one key for many messages. One thread at a time. The key is wiped with the object.
+/// AES-256-GCM under one key for many messages. One thread at a time. The key is wiped with the
+/// object.
 class SEALINE_API Aead {
  public:
   virtual ~Aead() = default;
@@ -32,11 +33,12 @@ class SEALINE_API Aead {
   virtual void set_key(FixedView<kKeyBytes> key) = 0;
 
   /// As Engine::gcm_seal, under the key set last.
-  virtual void seal(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head, MutableBytes sealed) = 0;
+  virtual void seal(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head,
+                    MutableBytes sealed) = 0;
 
   /// As Engine::gcm_open, under the key set last.
-  [[nodiscard]] virtual Result<> open(FixedView<kNonceBytes> nonce, ByteView aad, MutableBytes sealed,
-                                      MutableBytes head) = 0;
+  [[nodiscard]] virtual Result<> open(FixedView<kNonceBytes> nonce, ByteView aad,
+                                      MutableBytes sealed, MutableBytes head) = 0;
 
  protected:
   Aead() = default;
@@ -44,9 +46,9 @@ class SEALINE_API Aead {
 
 /// The algorithms that every protocol here is made of, behind one object that is handed in.
 ///
-/// An Engine keeps library contexts and scratch memory that it uses again for each call, so it belongs to one
-/// thread; any number of machines on that thread share it. It holds no key between calls. Inputs and outputs
-/// may not overlap unless a function says so.
+/// An Engine keeps library contexts and scratch memory that it uses again for each call, so it
+/// belongs to one thread; any number of machines on that thread share it. It holds no key between
+/// calls. Inputs and outputs may not overlap unless a function says so.
 class SEALINE_API Engine {
  public:
   virtual ~Engine() = default;
@@ -63,39 +65,47 @@ class SEALINE_API Engine {
   virtual void x25519_public(FixedView<kKeyBytes> secret, FixedBytes<kKeyBytes> out) = 0;
 
   /// X25519. Errc::dh_all_zero, with `out` zero, if the result is all zeros (RFC 7748 section 6.1).
-  [[nodiscard]] virtual Result<> x25519(FixedView<kKeyBytes> secret, FixedView<kKeyBytes> peer_public,
+  [[nodiscard]] virtual Result<> x25519(FixedView<kKeyBytes> secret,
+                                        FixedView<kKeyBytes> peer_public,
                                         FixedBytes<kKeyBytes> out) = 0;
 
-  /// Encrypts whole blocks, each for itself (ECB): the raw permutation for key derivation, never for data.
-  /// `blocks` is replaced in place; its size is a multiple of 16, at most 128.
+  /// Encrypts whole blocks, each for itself (ECB): the raw permutation for key derivation, never
+  /// for data. `blocks` is replaced in place; its size is a multiple of 16, at most 128.
   virtual void aes256_blocks(FixedView<kKeyBytes> key, MutableBytes blocks) = 0;
 
-  /// NIST SP 800-108 KBKDF in counter mode with CMAC-AES-256, r = 32, for inputs of one block:
-  /// out = CMAC(key, BE32(1) || input) || CMAC(key, BE32(2) || input) ..., out.size() a multiple of 16, at most 112.
-  /// spec: stcp.md#ratchet. `out` may overlap `key`.
-  virtual void kbkdf_cmac(FixedView<kKeyBytes> key, FixedView<12> input, MutableBytes out) = 0;
+  /// CMAC-AES-256 (SP 800-38B) of each of the blocks, every one a message of its own, in place;
+  /// sizes as aes256_blocks. The key derivations below and XAES are made of it.
+  virtual void cmac_blocks(FixedView<kKeyBytes> key, MutableBytes blocks) = 0;
 
   /// AES-256-GCM under a key that is used for this one message.
   ///
-  /// `sealed` takes ciphertext and tag: n + 16 bytes. The plaintext is `head` followed by what already stands in
-  /// `sealed` behind its place (sealed[head.size() .. n)), encrypted in place; `head` may stand anywhere that does
-  /// not overlap `sealed`, and may be empty.
-  virtual void gcm_seal(FixedView<kKeyBytes> key, FixedView<kNonceBytes> nonce, ByteView aad, ByteView head,
-                        MutableBytes sealed) = 0;
+  /// `sealed` takes ciphertext and tag: n + 16 bytes. The plaintext is `head` followed by what
+  /// already stands in `sealed` behind its place (sealed[head.size() .. n)), encrypted in place;
+  /// `head` may stand anywhere that does not overlap `sealed`, and may be empty.
+  virtual void gcm_seal(FixedView<kKeyBytes> key, FixedView<kNonceBytes> nonce, ByteView aad,
+                        ByteView head, MutableBytes sealed) = 0;
 
-  /// The reverse: the first head.size() bytes of the plaintext (at most all n) go to `head`, the rest replaces the
-  /// ciphertext in `sealed` in place (sealed[head.size() .. n)). Errc::tag_mismatch, with all plaintext in
-  /// `head` and `sealed` wiped, if the tag is wrong. `sealed` holds at least the tag.
-  [[nodiscard]] virtual Result<> gcm_open(FixedView<kKeyBytes> key, FixedView<kNonceBytes> nonce, ByteView aad,
-                                          MutableBytes sealed, MutableBytes head) = 0;
+  /// The reverse: the first head.size() bytes of the plaintext (at most all n) go to `head`, the
+  /// rest replaces the ciphertext in `sealed` in place (sealed[head.size() .. n)).
+  /// Errc::tag_mismatch, with all plaintext in `head` and `sealed` wiped, if the tag is wrong.
+  /// `sealed` holds at least the tag.
+  [[nodiscard]] virtual Result<> gcm_open(FixedView<kKeyBytes> key, FixedView<kNonceBytes> nonce,
+                                          ByteView aad, MutableBytes sealed, MutableBytes head) = 0;
 
   /// AES-256-GCM for many messages under one key; all zeros until set_key.
   [[nodiscard]] virtual std::unique_ptr<Aead> make_aead() = 0;
 
+  /// NIST SP 800-108 KBKDF in counter mode with CMAC-AES-256, r = 32, for inputs of one block:
+  /// out = CMAC(key, BE32(1) || input) || CMAC(key, BE32(2) || input) ..., out.size() a multiple of
+  /// 16, at most 112. spec: stcp.md#ratchet. `out` may overlap `key`.
+  void kbkdf_cmac(FixedView<kKeyBytes> key, FixedView<12> input, MutableBytes out);
+
   void sha256(std::initializer_list<ByteView> parts, FixedBytes<kHashBytes> out) {
     sha256(Parts(parts.begin(), parts.size()), out);
   }
-  void hmac_sha256(ByteView key, std::initializer_list<ByteView> parts, FixedBytes<kHashBytes> out) {
+
+  void hmac_sha256(ByteView key, std::initializer_list<ByteView> parts,
+                   FixedBytes<kHashBytes> out) {
     hmac_sha256(key, Parts(parts.begin(), parts.size()), out);
   }
 
@@ -110,7 +120,8 @@ enum class EngineChoice : std::uint8_t {
 };
 
 /// Makes an engine for the calling thread. Errors: bad_configuration.
-SEALINE_API Result<std::unique_ptr<Engine>> make_engine(EngineChoice choice = EngineChoice::fastest);
+SEALINE_API Result<std::unique_ptr<Engine>> make_engine(
+    EngineChoice choice = EngineChoice::fastest);
 
 /// "auto", "ipsec-mb" or "openssl" (the values of SEALINE_CRYPTO). Errors: bad_configuration.
 SEALINE_API Result<EngineChoice> parse_engine_choice(std::string_view text);

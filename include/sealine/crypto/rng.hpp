@@ -18,8 +18,8 @@ class SEALINE_API Rng {
   Rng() = default;
 };
 
-/// The system's generator through libcrypto (private DRBG, reseeded after a fork). Any thread. A generator that
-/// fails ends the process: there is nothing safe to go on with.
+/// The system's generator through libcrypto (private DRBG, reseeded after a fork). Any thread. A
+/// generator that fails ends the process: there is nothing safe to go on with.
 class SEALINE_API SystemRng final : public Rng {
  public:
   void fill(MutableBytes out) override;

@@ -1,15 +1,15 @@
 #pragma once
 
-#include <array>
-#include <compare>
-#include <cstdint>
-
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/base/export.hpp"
 #include "sealine/base/secret.hpp"
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/rng.hpp"
+
+#include <array>
+#include <compare>
+#include <cstdint>
 
 namespace sealine::crypto {
 
@@ -19,7 +19,9 @@ using PrivateKey = Secret<kKeyBytes, struct PrivateKeyTag>;
 /// An X25519 public key. Not secret; a program may compare it freely, a protocol uses ct_equal.
 struct PublicKey {
   ByteArray<kKeyBytes> bytes{};
+
   [[nodiscard]] FixedView<kKeyBytes> view() const noexcept { return bytes; }
+
   friend auto operator<=>(const PublicKey&, const PublicKey&) = default;
 };
 
@@ -32,6 +34,7 @@ struct KeyPair {
   [[nodiscard]] SEALINE_API static KeyPair generate(Engine& engine, Rng& rng);
   /// The pair of a known private key.
   [[nodiscard]] SEALINE_API static KeyPair from_secret(Engine& engine, PrivateKey secret);
+
   [[nodiscard]] KeyPair clone() const { return {secret.clone(), public_key}; }
 };
 

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "sealine/base/export.hpp"
+
 #include <cstdint>
 #include <span>
 #include <string_view>
-
-#include "sealine/base/export.hpp"
 
 namespace sealine::noise {
 
@@ -13,8 +13,8 @@ enum class Token : std::uint8_t { e, s, ee, es, se, ss, psk };
 
 /// A handshake pattern is data; one loop walks it. Tests add patterns of their own as further rows.
 ///
-/// The initiator writes the first message, and the ends write in turn. Where a psk token stands in any message,
-/// `e` also enters the key (section 9.2).
+/// The initiator writes the first message, and the ends write in turn. Where a psk token stands in
+/// any message, `e` also enters the key (section 9.2).
 struct Pattern {
   std::string_view name;  ///< "NNpsk0"
   std::span<const Token> initiator_pre_message;
