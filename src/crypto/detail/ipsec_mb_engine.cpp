@@ -29,11 +29,44 @@ struct ManagerDeleter {
 
 using Manager = std::unique_ptr<IMB_MGR, ManagerDeleter>;
 
-// Everything that one message under one key leaves behind.
+// Everything that one message under one key leaves behind. The library reads the key data by
+// aligned moves, and its header asks for that only under a macro of its own build.
 struct GcmScratch {
-  gcm_key_data key;
+  alignas(64) gcm_key_data key;
   gcm_context_data context;
 };
+
+// The round keys of AES-256, both ways: the library makes no single one.
+struct BlockScratch {
+  alignas(64) ByteArray<15 * kBlockBytes> encrypt_keys;
+  alignas(64) ByteArray<15 * kBlockBytes> decrypt_keys;
+};
+
+// AES of whole blocks in place, under the round keys of `scratch`.
+//
+// Measured for the five blocks of a record's keys (schedule, one block, five blocks; Zen 5): this
+// job 17 + 18 + 22 ns; the burst interface in counter mode 17 + 43 + 72; OpenSSL's EVP 67 + 21 +
+// 19, and 67 again to forget the key. The library does ECB jobs at once: what was submitted is what
+// comes back.
+void encrypt_blocks(IMB_MGR* manager, const BlockScratch& scratch, MutableBytes blocks) {
+  if (blocks.empty()) return;
+  IMB_JOB* const job = IMB_GET_NEXT_JOB(manager);
+  job->cipher_mode = IMB_CIPHER_ECB;
+  job->cipher_direction = IMB_DIR_ENCRYPT;
+  job->chain_order = IMB_ORDER_CIPHER_HASH;
+  job->hash_alg = IMB_AUTH_NULL;
+  job->enc_keys = scratch.encrypt_keys.data();
+  job->dec_keys = scratch.decrypt_keys.data();
+  job->key_len_in_bytes = kKeyBytes;
+  job->src = blocks.data();
+  job->dst = blocks.data();
+  job->cipher_start_src_offset_in_bytes = 0;
+  job->msg_len_to_cipher_in_bytes = blocks.size();
+  job->iv = nullptr;
+  job->iv_len_in_bytes = 0;
+  const IMB_JOB* const done = IMB_SUBMIT_JOB_NOCHECK(manager);
+  SEALINE_ASSERT(done == job && done->status == IMB_STATUS_COMPLETED);
+}
 
 template <class Struct>
 void wipe_struct(Struct& value) noexcept {
@@ -146,11 +179,19 @@ class IpsecMbEngine final : public Engine {
   }
 
   void aes256_blocks(FixedView<kKeyBytes> key, MutableBytes blocks) override {
-    openssl_.aes256_blocks(key, blocks);
+    SEALINE_ASSERT(blocks.size() % kBlockBytes == 0 && blocks.size() <= kMaxBlocksBytes);
+    IMB_AES_KEYEXP_256(manager_.get(), key.data(), blocks_.encrypt_keys.data(),
+                       blocks_.decrypt_keys.data());
+    encrypt_blocks(manager_.get(), blocks_, blocks);
+    wipe_struct(blocks_);
   }
 
   void cmac_blocks(FixedView<kKeyBytes> key, MutableBytes blocks) override {
-    openssl_.cmac_blocks(key, blocks);
+    IMB_AES_KEYEXP_256(manager_.get(), key.data(), blocks_.encrypt_keys.data(),
+                       blocks_.decrypt_keys.data());
+    detail::cmac_blocks(
+        blocks, [this](MutableBytes some) { encrypt_blocks(manager_.get(), blocks_, some); });
+    wipe_struct(blocks_);
   }
 
   void gcm_seal(FixedView<kKeyBytes> key, FixedView<kNonceBytes> nonce, ByteView aad, ByteView head,
@@ -178,6 +219,7 @@ class IpsecMbEngine final : public Engine {
   std::string name_;
   OpensslEngine openssl_;
   GcmScratch scratch_{};
+  BlockScratch blocks_{};
 };
 
 bool has(const IMB_MGR& manager, std::uint64_t features) {
