@@ -1,5 +1,5 @@
 // Two STCP machines back to back, without sockets: records by size and whole handshakes by mode.
-#include "allocations.hpp"
+#include "micro.hpp"
 #include "sealine/crypto/rng.hpp"
 #include "sealine/stcp/connection.hpp"
 
@@ -128,8 +128,12 @@ void BM_handshake(benchmark::State& state) {
 
 BENCHMARK(BM_record)
     ->ArgNames({"ipsec_mb", "bytes"})
-    ->ArgsProduct({{0, 1}, {64, 1024, 16384, 65536}});
-BENCHMARK(BM_handshake)->ArgNames({"ipsec_mb", "mode"})->ArgsProduct({{0, 1}, {0, 1, 2, 3}});
+    ->ArgsProduct({{0, 1}, {64, 1024, 16384, 65536}})
+    ->Apply(bench::iterations_from_environment);
+BENCHMARK(BM_handshake)
+    ->ArgNames({"ipsec_mb", "mode"})
+    ->ArgsProduct({{0, 1}, {0, 1, 2, 3}})
+    ->Apply(bench::iterations_from_environment);
 
 }  // namespace
 }  // namespace sealine::stcp

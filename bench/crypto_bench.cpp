@@ -1,6 +1,7 @@
 // The hot paths of crypto and noise: what one record and one handshake are made of. Each runs on
 // both engines (0 = OpenSSL, 1 = libipsec-mb). tools/bench micro counts instructions of the same
 // program.
+#include "micro.hpp"
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/kdf.hpp"
 #include "sealine/crypto/rng.hpp"
@@ -239,10 +240,12 @@ void nx_server(benchmark::State& state) {
 
 void both_engines(benchmark::internal::Benchmark* bench) {
   bench->ArgName("ipsec_mb")->Arg(0)->Arg(1);
+  sealine::bench::iterations_from_environment(bench);
 }
 
 void engines_and_sizes(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"ipsec_mb", "bytes"})->ArgsProduct({{0, 1}, {64, 1 << 10, 1 << 14, 1 << 16}});
+  sealine::bench::iterations_from_environment(bench);
 }
 
 BENCHMARK(gcm_seal)->Apply(engines_and_sizes);

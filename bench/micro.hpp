@@ -1,7 +1,8 @@
 #pragma once
 
-// Counts the allocations of a benchmark program. Include it in the one source file of the program:
-// it replaces the global operator new.
+// What the benchmark programs share: allocations are counted, and tools/bench can fix the number of
+// iterations to count instructions. Include it in the one source file of the program: it replaces
+// the global operator new.
 
 #include <benchmark/benchmark.h>
 
@@ -36,6 +37,13 @@ class AllocationCounter {
   benchmark::State& state_;
   std::uint64_t before_ = allocation_count.load();
 };
+
+/// Runs a benchmark as often as SEALINE_BENCH_ITERATIONS says, where it is set: ->Apply(it).
+inline void iterations_from_environment(benchmark::internal::Benchmark* benchmark) {
+  if (const char* count = std::getenv("SEALINE_BENCH_ITERATIONS")) {
+    benchmark->Iterations(std::atoll(count));
+  }
+}
 
 }  // namespace sealine::bench
 
