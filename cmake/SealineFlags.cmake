@@ -35,6 +35,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
                                     -Wno-maybe-uninitialized -Wno-dangling-pointer)
 endif()
 
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # -Wconversion of clang minds assert(!"what should not be"), which is how that is written.
+  target_compile_options(sealine_private_flags INTERFACE -Wno-string-conversion)
+endif()
+
 if(SEALINE_HARDENING)
   target_compile_definitions(sealine_private_flags INTERFACE _GLIBCXX_ASSERTIONS)
   _sealine_flag(-fstack-protector-strong)
