@@ -101,11 +101,13 @@ def read_ctest(junit, gtest_dir):
         if os.path.exists(report):
             with open(report, encoding="utf-8") as file:
                 from_gtest(name, json.load(file), text, result)
+        elif from_unittest(name, text, result):
+            pass
         elif skipped and not failed:
             why = [line for line in text.splitlines() if line.strip()]
             result["skipped"].append([name, why[-1].strip() if why else "says nothing"])
             continue
-        elif not from_unittest(name, text, result) and not from_lines(name, text, result) and not failed:
+        elif not from_lines(name, text, result) and not failed:
             result["passed"] += 1
         if failed and len(result["failed"]) == before:
             result["failed"].append(f"{name}: ended badly")
