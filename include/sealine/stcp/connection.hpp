@@ -1,13 +1,5 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <variant>
-
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/base/export.hpp"
@@ -18,6 +10,15 @@
 #include "sealine/stcp/config.hpp"
 #include "sealine/stcp/limits.hpp"
 #include "sealine/stcp/mode.hpp"
+#include "sealine/stcp/padding.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
 
 namespace sealine::stcp {
 
@@ -25,7 +26,8 @@ namespace sealine::stcp {
 struct Opened {
   std::size_t consumed = 0;   ///< bytes of `in` that are used up; the rest stays with the caller
   std::size_t delivered = 0;  ///< application bytes written to the front of `out`
-  MutableBytes spill;         ///< more application bytes, where `out` was too small: a view into `in`, behind `delivered`
+  MutableBytes spill;  ///< more application bytes, where `out` was too small: a view into `in`,
+                       ///< behind `delivered`
 };
 
 /// What a call to seal did.
@@ -38,15 +40,20 @@ struct Sealed {
 struct PeerKeyShown {
   crypto::PublicKey key;
 };
+
 struct Established {};  ///< ENCRYPTED is reached
-struct DataEnded {};    ///< the peer's CLOSE with reason 0: clean end of its data
-struct Aborted {        ///< the peer's CLOSE with another reason
+
+struct DataEnded {};  ///< the peer's CLOSE with reason 0: clean end of its data
+
+struct Aborted {  ///< the peer's CLOSE with another reason
   std::uint8_t reason;
 };
+
 /// The server's next public key, authenticated by the present one.
 struct PinUpdated {
   crypto::PublicKey next_key;
 };
+
 struct Rekeyed {  ///< both directions are under fresh keys
   std::uint16_t epoch;
 };
@@ -78,12 +85,13 @@ struct Statistics {
 ///     INIT --start--> KEY_EXCHANGE --step 2 / FINISH--> ENCRYPTED --CLOSE both ways--> CLOSED
 ///                         `--------- any fault ---------> ERROR --fault taken---> CLOSED
 ///
-/// How to drive it: after any input or command call poll_transmit until it gives nothing, then poll_timeout, then
-/// poll_event until it gives nothing. Wire bytes must be sent in the order in which seal and poll_transmit gave
-/// them. Time never goes backwards. Views that a call returns are good until the next call of handle_bytes.
+/// How to drive it: after any input or command call poll_transmit until it gives nothing, then
+/// poll_timeout, then poll_event until it gives nothing. Wire bytes must be sent in the order in
+/// which seal and poll_transmit gave them. Time never goes backwards. Views that a call returns are
+/// good until the next call of handle_bytes.
 ///
-/// Once ENCRYPTED, nothing here allocates. A fault is silent: state() is ERROR, keys are wiped, nothing more
-/// is sent, fault() says what it was. What had been delivered before stays delivered.
+/// Once ENCRYPTED, nothing here allocates. A fault is silent: state() is ERROR, keys are wiped,
+/// nothing more is sent, fault() says what it was. What had been delivered before stays delivered.
 ///
 /// One thread. Config, engine and rng must outlive the connection. Movable.
 class SEALINE_API Connection {
@@ -92,61 +100,80 @@ class SEALINE_API Connection {
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
 
-  // --- inputs ---------------------------------------------------------------------------------------------------
+  // --- inputs
+  // ---------------------------------------------------------------------------------------------------
 
-  /// Takes bytes from the wire, in any split. `in` begins where the last call stopped consuming; whole messages and
-  /// records are consumed and opened: application bytes go straight to `out` (which must not overlap `in`), and what
-  /// does not fit is left in place as `spill`. Stops at a spill, at an event of the handshake, at the end of
-  /// `out` or of the whole records. `out` may be empty: then each record's data is a spill.
+  /// Takes bytes from the wire, in any split. `in` begins where the last call stopped consuming;
+  /// whole messages and records are consumed and opened: application bytes go straight to `out`
+  /// (which must not overlap `in`), and what does not fit is left in place as `spill`. Stops at a
+  /// spill, at an event of the handshake, at the end of `out` or of the whole records. `out` may be
+  /// empty: then each record's data is a spill.
   ///
-  /// A fault found after data was delivered is returned by the next call, with state() ERROR at once.
+  /// A fault found after data was delivered is returned by the next call, with state() ERROR at
+  /// once. While PeerKeyShown has no answer nothing is consumed. Any event ends the run: call again
+  /// if bytes are left.
   [[nodiscard]] Result<Opened> handle_bytes(MutableBytes in, MutableBytes out, TimePoint now);
 
-  /// How many bytes `in` must hold, at least, for the next handle_bytes to get further. Never more than one record.
+  /// How many bytes `in` must hold, at least, for the next handle_bytes to get further. Never more
+  /// than one record.
   [[nodiscard]] std::size_t wanted_bytes() const noexcept;
 
-  /// The byte stream has ended. Truncation, unless the peer has sent CLOSE.
+  /// The byte stream has ended. Truncation, unless the peer has sent CLOSE. Takes a connection in
+  /// ERROR to CLOSED.
   void handle_end_of_stream(TimePoint now);
 
   /// Some deadline may have passed.
   void handle_timeout(TimePoint now);
 
-  // --- commands -------------------------------------------------------------------------------------------------
+  /// The caller reads no more from the wire for now (nobody takes the data): a record that is
+  /// partly here is not the peer's slowness until the next handle_bytes.
+  void pause_receiving();
+
+  // --- commands
+  // -------------------------------------------------------------------------------------------------
 
   /// Seals application bytes into as many records as `out` takes, behind waiting control records.
-  /// {0, 0} if not even one byte fits, or if a constant rate has its next record later (see poll_timeout).
-  /// Errors: not_encrypted, already_closed, sequence_exhausted, or the fault.
+  /// {0, 0} if not even one byte fits, or if a constant rate has its next record later (see
+  /// poll_timeout). With a constant rate, call this for data that wait before poll_transmit, which
+  /// otherwise fills the turn with an empty record. Errors: not_encrypted, already_closed,
+  /// sequence_exhausted, or the fault.
   [[nodiscard]] Result<Sealed> seal(ByteView plaintext, MutableBytes out, TimePoint now);
 
-  /// Computes the keys of the next record of each direction ahead of need. Optional: call it when there is nothing
-  /// better to do, after a write and before a wait, to take the ratchet off the way of the next record.
+  /// Computes the keys of the next record of each direction ahead of need. Optional: call it when
+  /// there is nothing better to do, after a write and before a wait, to take the ratchet off the
+  /// way of the next record.
   void run_ahead();
 
   /// The answer to PeerKeyShown.
   void accept_peer_key(TimePoint now);
   void refuse_peer_key(Errc why);
 
-  /// Ends our direction after all that was sealed so far; the peer may go on. Once; later calls do nothing.
+  /// Ends our direction after all that was sealed so far; the peer may go on. Once; later calls do
+  /// nothing.
   void close(TimePoint now);
   /// Ends both directions with an error for the peer. reason != 0.
   void abort(std::uint8_t reason, TimePoint now);
 
-  /// Asks for fresh keys (client: starts a rekey; server: asks the client to). Does nothing where section 5
-  /// forbids one at the moment.
+  /// Asks for fresh keys (client: starts a rekey; server: asks the client to). Does nothing where
+  /// section 5 forbids one at the moment.
   void request_rekey(TimePoint now);
-  void ping();
+  void ping(TimePoint now);
   /// Server, modes tofu and mutual: tells the client the next key. Errors: wrong_state.
   [[nodiscard]] Result<> announce_next_key(const crypto::PublicKey& next);
+  /// Another padding policy from the next record on. Errors: bad_configuration.
+  [[nodiscard]] Result<> set_padding(const Padding& padding);
 
-  // --- outputs --------------------------------------------------------------------------------------------------
+  // --- outputs
+  // --------------------------------------------------------------------------------------------------
 
-  /// Writes waiting handshake messages and control records into `out` (at least 256 bytes) and returns how many
-  /// bytes; 0 when nothing waits.
+  /// Writes waiting handshake messages and control records into `out` (at least 256 bytes) and
+  /// returns how many bytes; 0 when nothing waits.
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out, TimePoint now);
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
   [[nodiscard]] std::optional<Event> poll_event();
 
-  // --- getters --------------------------------------------------------------------------------------------------
+  // --- getters
+  // --------------------------------------------------------------------------------------------------
 
   [[nodiscard]] State state() const noexcept;
   /// Why the connection failed. `aborted` and `truncated` count as failures too.
@@ -154,15 +181,17 @@ class SEALINE_API Connection {
   [[nodiscard]] bool can_send() const noexcept;      ///< ENCRYPTED and our CLOSE not yet asked for
   [[nodiscard]] bool can_receive() const noexcept;   ///< ENCRYPTED and no CLOSE seen
   [[nodiscard]] bool has_transmit() const noexcept;  ///< poll_transmit would give something
-  [[nodiscard]] const Peer& peer() const noexcept;   ///< complete from PeerKeyShown / Established on
+  [[nodiscard]] const Peer& peer() const noexcept;  ///< complete from PeerKeyShown / Established on
   [[nodiscard]] Statistics statistics() const noexcept;
   /// M of this connection: the most data one record takes.
   [[nodiscard]] std::size_t max_record_bytes() const noexcept;
   /// Wire bytes of records that carry `data_bytes` under the padding policy.
   [[nodiscard]] std::size_t sealed_size(std::size_t data_bytes) const noexcept;
-  /// L(exp, label, ctx, out.size()): keys for the application or for another protocol, equal at both ends.
-  /// Labels that begin with "stcp1 " are taken. Errors: not_encrypted, bad_configuration.
-  [[nodiscard]] Result<> export_key(std::string_view label, ByteView context, MutableBytes out) const;
+  /// L(exp, label, ctx, out.size()): keys for the application or for another protocol, equal at
+  /// both ends. Labels that begin with "stcp1 " are taken. Errors: not_encrypted,
+  /// bad_configuration.
+  [[nodiscard]] Result<> export_key(std::string_view label, ByteView context,
+                                    MutableBytes out) const;
 
  protected:
   struct Machine;
@@ -173,9 +202,10 @@ class SEALINE_API Connection {
 /// The end that dialled.
 class SEALINE_API ClientConnection final : public Connection {
  public:
-  /// A connection in KEY_EXCHANGE whose first message waits in poll_transmit. Errors: bad_configuration.
-  static Result<ClientConnection> create(const ClientConfig& config, crypto::Engine& engine, crypto::Rng& rng,
-                                         TimePoint now);
+  /// A connection in KEY_EXCHANGE whose first message waits in poll_transmit. Errors:
+  /// bad_configuration.
+  static Result<ClientConnection> create(const ClientConfig& config, crypto::Engine& engine,
+                                         crypto::Rng& rng, TimePoint now);
 
  private:
   using Connection::Connection;
@@ -185,8 +215,8 @@ class SEALINE_API ClientConnection final : public Connection {
 class SEALINE_API ServerConnection final : public Connection {
  public:
   /// Errors: bad_configuration.
-  static Result<ServerConnection> create(const ServerConfig& config, crypto::Engine& engine, crypto::Rng& rng,
-                                         TimePoint now);
+  static Result<ServerConnection> create(const ServerConfig& config, crypto::Engine& engine,
+                                         crypto::Rng& rng, TimePoint now);
 
  private:
   using Connection::Connection;
