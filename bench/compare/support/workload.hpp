@@ -53,6 +53,7 @@ struct Work {
   double time_s = 0;
   bool flush_each = false;
   std::size_t connection_count = 0;
+  std::uint64_t total_bytes = 0;
   double settle_s = 0;
 
   static Work from(const Options& options) {
@@ -61,6 +62,7 @@ struct Work {
             .time_s = options.seconds("seconds", 0.5),
             .flush_each = options.flag("flush"),
             .connection_count = options.number("connections", 1),
+            .total_bytes = options.number("bytes", 0),
             .settle_s = options.seconds("settle", 0.3)};
   }
 };
