@@ -10,15 +10,6 @@
 
 namespace sealine::stcp::detail {
 
-void DrawnBefore::fill(MutableBytes out) {
-  if (first_ && out.size() == crypto::kKeyBytes) {
-    std::ranges::copy(first_->expose(), out.begin());
-    first_.reset();
-    return;
-  }
-  after_.fill(out);
-}
-
 Result<ExpectAnswer> start_client(HandshakeContext& context) {
   const ClientConfig& config = *context.client;
   const bool keys_missing = (config.mode == Mode::mutual && !config.identity) ||
@@ -28,23 +19,27 @@ Result<ExpectAnswer> start_client(HandshakeContext& context) {
 
   noise::Inputs inputs;
   Hint hint{};
+  std::optional<crypto::KeyPair> ephemeral;
   if (config.mode == Mode::mutual) inputs.local_static = config.identity.get();
   if (config.mode == Mode::psk) {
     context.psk = {config.psk.get()};
     inputs.psks = context.psk;
     // The hint hangs on the ephemeral key, and the prologue on the hint: the key comes first.
-    crypto::KeyPair ephemeral = crypto::KeyPair::generate(context.engine, context.rng);
+    ephemeral = crypto::KeyPair::generate(context.engine, context.rng);
     const auto hint_key = crypto::derive<Secret<32, struct HintKeyTag>>(
         context.engine, config.psk->expose(), "stcp1 hint");
-    hint = make_hint(context.engine, hint_key.expose(), ephemeral.public_key.view());
-    context.drawn.set(std::move(ephemeral.secret));
+    hint = make_hint(context.engine, hint_key.expose(), ephemeral->public_key.view());
   }
   context.hello_head = encode_head(config.mode, Step::hello, hint);
   inputs.prologue = context.hello_head;
 
   SEALINE_TRY(noise, noise::HandshakeState::create(pattern_of(config.mode), noise::Role::initiator,
-                                                   inputs, context.engine, context.drawn));
-  noise.prepare_ephemeral();
+                                                   inputs, context.engine, context.rng));
+  if (ephemeral) {
+    noise.use_ephemeral(*std::move(ephemeral));
+  } else {
+    noise.prepare_ephemeral();
+  }
 
   ByteArray<kSettingsBytes + sizeof(SasCommitment)> payload{};
   std::size_t payload_bytes = kSettingsBytes;

@@ -10,6 +10,7 @@
 #include "stcp/detail/settings.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -24,27 +25,25 @@ struct Connection::Machine {
   /// fetched.
   struct Handshake {
     HandshakeContext context;
+    TimePoint deadline;
     HandshakeStage stage = ExpectHello{};
   };
 
   Machine(Role role_in, const Limits& limits_in, const Padding& padding, crypto::Engine& engine_in,
           crypto::Rng& rng)
-      : engine(&engine_in),
-        limits(&limits_in),
-        session(role_in, limits_in, padding, engine_in, rng),
-        role(role_in) {}
+      : session(role_in, limits_in, padding, engine_in, rng) {}
 
-  crypto::Engine* engine;
-  const Limits* limits;
-  std::unique_ptr<Handshake> handshake;
   Session session;
+  std::unique_ptr<Handshake> handshake;
   ProgressWatch progress;
-  std::optional<TimePoint> handshake_deadline;
-  std::size_t wanted = kRecordHeadBytes;
   Peer peer;
   std::optional<Error> fault;
-  Role role;
+  std::uint32_t wanted = kRecordHeadBytes;
   State state = State::init;
+
+  [[nodiscard]] const Limits& limits() const { return session.limits(); }
+
+  [[nodiscard]] crypto::Engine& engine() const { return session.engine(); }
 
   void enter(LifecycleEvent event) {
     const std::optional<State> next = next_state(state, event);
@@ -53,23 +52,21 @@ struct Connection::Machine {
   }
 
   // --- start
-  // ------------------------------------------------------------------------------------------------------
 
   Result<> begin(crypto::Rng& rng, const ClientConfig* client, const ServerConfig* server,
                  TimePoint now) {
-    handshake.reset(new Handshake{.context{*engine, rng, client, server}});
+    handshake.reset(new Handshake{.context{engine(), rng, client, server},
+                                  .deadline = now + limits().handshake_timeout});
     if (client != nullptr) {
       peer.mode = client->mode;
       SEALINE_TRY(stage, start_client(handshake->context));
       handshake->stage = std::move(stage);
     }
-    handshake_deadline = now + limits->handshake_timeout;
     enter(LifecycleEvent::started);
     return {};
   }
 
   // --- faults and ends
-  // --------------------------------------------------------------------------------------------
 
   /// The one way into ERROR, whatever the cause: every key is erased, nothing more is sent.
   Error fail_silently(Error error) {
@@ -88,7 +85,6 @@ struct Connection::Machine {
   void erase() {
     session.wipe();
     handshake.reset();
-    handshake_deadline.reset();
     progress.stop();
   }
 
@@ -99,7 +95,6 @@ struct Connection::Machine {
   [[nodiscard]] Error current_fault() const { return fault.value_or(Error{Errc::not_encrypted}); }
 
   // --- inputs
-  // -----------------------------------------------------------------------------------------------------
 
   Result<Opened> handle_bytes(MutableBytes in, MutableBytes out, TimePoint now) {
     switch (state) {
@@ -119,14 +114,14 @@ struct Connection::Machine {
 
   Result<Opened> handle_records(MutableBytes in, MutableBytes out, TimePoint now) {
     const OpenedRecords run = session.open(in, out, now);
-    wanted = run.wanted;
+    wanted = static_cast<std::uint32_t>(run.wanted);
     if (run.fault) [[unlikely]] {
       const Error error = fail_silently({*run.fault});
       if (run.opened.delivered == 0) return std::unexpected(error);
       return run.opened;
     }
     if (run.record_is_partial) {
-      progress.note(in.size() - run.opened.consumed, run.opened.consumed != 0, *limits, now);
+      progress.note(in.size() - run.opened.consumed, run.opened.consumed != 0, limits(), now);
     } else {
       progress.stop();
     }
@@ -145,7 +140,7 @@ struct Connection::Machine {
       const Result<std::size_t> consumed = handle_message(rest, now);
       if (!consumed) return std::unexpected(fail_silently(consumed.error()));
       if (*consumed == 0) {
-        progress.note(rest.size(), done.consumed != 0, *limits, now);
+        progress.note(rest.size(), done.consumed != 0, limits(), now);
         return done;
       }
       done.consumed += *consumed;
@@ -156,7 +151,7 @@ struct Connection::Machine {
   }
 
   [[nodiscard]] bool awaits_verdict() const {
-    if (!handshake || state != State::key_exchange) return false;
+    if (state != State::key_exchange) return false;
     return std::holds_alternative<AnswerVerified>(handshake->stage) ||
            std::holds_alternative<AuthVerified>(handshake->stage);
   }
@@ -169,10 +164,10 @@ struct Connection::Machine {
     wanted = kRecordHeadBytes;
     if (in.size() < kRecordHeadBytes) return std::size_t{0};
     SEALINE_TRY(body_bytes, check_head_of_message(in.first<kRecordHeadBytes>()));
-    wanted = kRecordHeadBytes + body_bytes;
+    wanted = static_cast<std::uint32_t>(kRecordHeadBytes + body_bytes);
     if (in.size() < wanted) return std::size_t{0};
     SEALINE_TRY(handle_whole_message(in.first(wanted), now));
-    return wanted;
+    return std::size_t{wanted};
   }
 
   /// The head of the message that comes next; gives the length of its body.
@@ -218,11 +213,10 @@ struct Connection::Machine {
   void show_key(const std::optional<crypto::PublicKey>& key) {
     SEALINE_ASSERT(key.has_value());
     peer.key = key;
-    session.events().push(PeerKeyShown{*key});
+    session.events().push(EventKind::peer_key_shown);
   }
 
   // --- the ends of the handshake
-  // ----------------------------------------------------------------------------------
 
   Result<> finish_as_client(TimePoint now) {
     Handshake& here = *handshake;
@@ -247,12 +241,12 @@ struct Connection::Machine {
   Result<std::size_t> handle_finish(const ExpectFinish& expect, MutableBytes in, TimePoint now) {
     const Agreement& agreement = expect.agreement;
     SEALINE_TRY(finish, session.open_finish(in, finish_data_bytes(agreement.mode)));
-    wanted = finish.wanted;
+    wanted = static_cast<std::uint32_t>(finish.wanted);
     if (finish.consumed == 0) return std::size_t{0};
     SasNonce nonce_a{};
     if (has_sas(agreement.mode)) {
       std::ranges::copy(finish.data, nonce_a.begin());
-      const SasCommitment revealed = commit(*engine, nonce_a, agreement.peer_key);
+      const SasCommitment revealed = commit(engine(), nonce_a, agreement.peer_key);
       if (!crypto::ct_equal(revealed, agreement.commitment))
         return fail(Errc::finish_not_authentic);
     }
@@ -266,16 +260,15 @@ struct Connection::Machine {
     peer.key = agreement.peer_key;
     peer.psk_index = agreement.psk_index;
     if (has_sas(agreement.mode)) {
-      peer.sas = short_authentication_string(*engine, agreement.keys.exporter, agreement.keys.h,
+      peer.sas = short_authentication_string(engine(), agreement.keys.exporter, agreement.keys.h,
                                              nonce_a, agreement.nonce_b);
     }
   }
 
   void become_encrypted(LifecycleEvent event, TimePoint now) {
     enter(event);
-    handshake_deadline.reset();
     session.start(now);
-    session.events().push(Established{});
+    session.events().push(EventKind::established);
     handshake->stage = ExpectHello{};  // its keys have gone into the session
     drop_handshake_if_sent();
   }
@@ -286,7 +279,6 @@ struct Connection::Machine {
   }
 
   // --- outputs
-  // ----------------------------------------------------------------------------------------------------
 
   std::size_t take_outbox(MutableBytes out) {
     Outbox& outbox = handshake->context.outbox;
@@ -331,16 +323,34 @@ struct Connection::Machine {
     return sealed;
   }
 
+  [[nodiscard]] Event event_of(EventKind kind) const {
+    switch (kind) {
+      case EventKind::peer_key_shown:
+        return PeerKeyShown{*peer.key};
+      case EventKind::data_ended:
+        return DataEnded{};
+      case EventKind::aborted:
+        return Aborted{*session.aborted_by_peer()};
+      case EventKind::pin_updated:
+        return PinUpdated{session.next_pin()};
+      case EventKind::rekeyed:
+        return Rekeyed{session.epoch()};
+      case EventKind::established:
+      case EventKind::count_:
+        break;
+    }
+    return Established{};
+  }
+
   // --- time
-  // -------------------------------------------------------------------------------------------------------
 
   void handle_timeout(TimePoint now) {
     if (state != State::key_exchange && state != State::encrypted) return;
-    if (handshake_deadline && now >= *handshake_deadline) {
+    if (state == State::key_exchange && now >= handshake->deadline) {
       fail_silently({Errc::handshake_timeout});
       return;
     }
-    if (progress.is_too_slow(*limits, now)) {
+    if (progress.is_too_slow(limits(), now)) {
       fail_silently({Errc::too_slow});
       return;
     }
@@ -458,9 +468,9 @@ Result<> Connection::announce_next_key(const crypto::PublicKey& next) {
   return machine_->session.announce_next_key(next);
 }
 
-Result<> Connection::set_padding(const Padding& padding) {
+Result<> Connection::set_padding(const Padding& padding, TimePoint now) {
   SEALINE_TRY(check(padding, max_record_bytes()));
-  machine_->session.set_padding(padding);
+  machine_->session.set_padding(padding, now);
   return {};
 }
 
@@ -470,16 +480,23 @@ std::size_t Connection::poll_transmit(MutableBytes out, TimePoint now) {
 
 std::optional<TimePoint> Connection::poll_timeout() const {
   const Machine& m = *machine_;
-  if (m.state != State::key_exchange && m.state != State::encrypted) return std::nullopt;
   std::optional<TimePoint> first;
-  if (m.state == State::encrypted) first = m.session.poll_timeout();
-  for (const std::optional<TimePoint>& other : {m.handshake_deadline, m.progress.deadline()}) {
-    if (other && (!first || *other < *first)) first = other;
+  if (m.state == State::key_exchange) {
+    first = m.handshake->deadline;
+  } else if (m.state == State::encrypted) {
+    first = m.session.poll_timeout();
+  } else {
+    return std::nullopt;
   }
-  return first;
+  const std::optional<TimePoint> progress = m.progress.deadline();
+  return progress && (!first || *progress < *first) ? progress : first;
 }
 
-std::optional<Event> Connection::poll_event() { return machine_->session.events().pop(); }
+std::optional<Event> Connection::poll_event() {
+  const std::optional<EventKind> kind = machine_->session.events().pop();
+  if (!kind) return std::nullopt;
+  return machine_->event_of(*kind);
+}
 
 State Connection::state() const noexcept { return machine_->state; }
 
@@ -507,7 +524,7 @@ Statistics Connection::statistics() const noexcept { return machine_->session.st
 
 std::size_t Connection::max_record_bytes() const noexcept {
   const std::size_t agreed = machine_->session.max_record_bytes();
-  return agreed != 0 ? agreed : std::size_t{1} << machine_->limits->max_record_log2;
+  return agreed != 0 ? agreed : std::size_t{1} << machine_->limits().max_record_log2;
 }
 
 std::size_t Connection::sealed_size(std::size_t data_bytes) const noexcept {
@@ -530,20 +547,33 @@ Result<> Connection::export_key(std::string_view label, ByteView context, Mutabl
   const bool fits = label.size() <= kMaxField && context.size() <= kMaxField &&
                     out.size() <= kMaxField * crypto::kHashBytes;
   if (!fits || label.starts_with(kTaken)) return fail(Errc::bad_configuration);
-  crypto::labelled(*machine_->engine, machine_->session.exporter().expose(), label, context, out);
+  crypto::labelled(machine_->engine(), machine_->session.exporter().expose(), label, context, out);
   return {};
 }
 
 // --- creation
-// -----------------------------------------------------------------------------------------------------
 
 namespace {
 
+/// No deadline may reach the end of the clock.
+constexpr Duration kLongest = std::chrono::hours(24 * 366 * 10);
+
+bool is_span(Duration duration, Duration least) {
+  return duration >= least && duration <= kLongest;
+}
+
 Result<> check_limits(const Limits& limits, const Padding& padding) {
+  const Limits most;
   const bool in_range = limits.max_record_log2 >= Settings::kMinRecordLog2 &&
                         limits.max_record_log2 <= Settings::kMaxRecordLog2 &&
-                        limits.max_sequence <= Limits{}.max_sequence && limits.max_sequence >= 2;
-  if (!in_range) return fail(Errc::bad_configuration);
+                        limits.max_sequence >= 2 && limits.max_sequence <= most.max_sequence &&
+                        limits.rekey_bytes >= 1 && limits.rekey_bytes <= most.max_sequence;
+  const Duration tick(1);
+  const bool has_time =
+      is_span(limits.handshake_timeout, tick) && is_span(limits.idle_timeout, {}) &&
+      is_span(limits.ping_interval, {}) && is_span(limits.abort_answer_timeout, {}) &&
+      is_span(limits.min_progress_window, tick) && is_span(limits.rekey_after, tick);
+  if (!in_range || !has_time) return fail(Errc::bad_configuration);
   return check(padding, std::size_t{1} << limits.max_record_log2);
 }
 

@@ -21,7 +21,6 @@ constexpr int kServerPatience = 2;
 }  // namespace
 
 // --- start
-// --------------------------------------------------------------------------------------------------------
 
 void Session::install(const KeySchedule& keys, Mode mode, std::uint8_t max_record_log2) {
   mode_ = mode;
@@ -40,8 +39,7 @@ void Session::start(TimePoint now) {
   rekeyed(now);
   if (limits_->idle_timeout > Duration{}) timers_.set(Timer::idle, now + limits_->idle_timeout);
   if (limits_->ping_interval > Duration{}) timers_.set(Timer::ping, now + limits_->ping_interval);
-  next_turn_ = now;
-  set_padding(padding_);
+  set_padding(padding_, now);
 }
 
 void Session::seal_finish(ByteView data, Outbox& outbox) {
@@ -87,7 +85,6 @@ void Session::wipe() noexcept {
 }
 
 // --- receiving
-// ----------------------------------------------------------------------------------------------------
 
 OpenedRecords Session::open(MutableBytes in, MutableBytes out, TimePoint now) {
   OpenedRecords run;
@@ -214,9 +211,8 @@ std::optional<Errc> Session::handle_record(RecordTrailer trailer, ByteView data,
       return handle_rekey(data, now);
     case RecordType::pin_update:
       if (receive_state_ != ReceiveState::discarding) {
-        PinUpdated update{};
-        std::ranges::copy(data, update.next_key.bytes.begin());
-        events_.push(update);
+        std::ranges::copy(data, next_pin_.bytes.begin());
+        events_.push(EventKind::pin_updated);
       }
       break;
     case RecordType::data:
@@ -235,17 +231,16 @@ void Session::handle_close(std::uint8_t reason) {
   timers_.cancel(Timer::abort_answer);
   if (answers_ours) return;
   if (reason == 0) {
-    events_.push(DataEnded{});
+    events_.push(EventKind::data_ended);
     return;
   }
   aborted_by_peer_ = reason;
-  events_.push(Aborted{reason});
+  events_.push(EventKind::aborted);
   close(reason);
   if (send_state_ == SendState::close_due) close_reason_ = reason;
 }
 
 // --- rekey
-// --------------------------------------------------------------------------------------------------------
 
 std::optional<Errc> Session::check_rekey(ByteView data) const {
   const bool has_share = !data.empty();
@@ -267,7 +262,7 @@ std::optional<Errc> Session::handle_rekey(ByteView data, TimePoint now) {
     statistics_.epoch_received = receive_.epoch();
     static_cast<void>(rekey_.handle(RekeyEvent::r3_opened, own_half()));
     rekeyed(now);
-    if (receive_state_ == ReceiveState::open) events_.push(Rekeyed{receive_.epoch()});
+    if (receive_state_ == ReceiveState::open) events_.push(EventKind::rekeyed);
     return std::nullopt;
   }
   crypto::PublicKey share;
@@ -301,7 +296,7 @@ bool Session::rekey_is_allowed(TimePoint now) const noexcept {
 }
 
 void Session::want_rekey(TimePoint now) {
-  rekey_threshold_ = kNeverBytes;  // until this one is done
+  bytes_to_rekey_ = kNeverBytes;  // until this one is done
   if (role_ == Role::server) {
     if (!rekey_is_allowed(now) || rekey_asked_) return;
     rekey_asked_ = true;
@@ -320,8 +315,7 @@ void Session::want_rekey(TimePoint now) {
 void Session::rekeyed(TimePoint now) {
   const bool is_client = role_ == Role::client;
   rekey_asked_ = false;
-  rekey_bytes_ = 0;
-  rekey_threshold_ = is_client ? limits_->rekey_bytes : limits_->rekey_bytes * kServerPatience;
+  bytes_to_rekey_ = is_client ? limits_->rekey_bytes : limits_->rekey_bytes * kServerPatience;
   last_rekey_at_ = now;
   lengths_sent_at_rekey_ = lengths_sent();
   timers_.set(Timer::rekey,
@@ -333,7 +327,6 @@ void Session::request_rekey(TimePoint now) {
 }
 
 // --- sending
-// ------------------------------------------------------------------------------------------------------
 
 bool Session::may_seal(RecordType type) const noexcept {
   if (send_state_ == SendState::closed) return false;
@@ -503,7 +496,7 @@ std::size_t Session::seal_rekey(MutableBytes out, TimePoint now) {
       rekey_.mix_into(send_, *engine_);
       static_cast<void>(rekey_.handle(RekeyEvent::r3_sealed, own_half()));
       rekeyed(now);
-      if (receive_state_ != ReceiveState::discarding) events_.push(Rekeyed{send_.epoch()});
+      if (receive_state_ != ReceiveState::discarding) events_.push(EventKind::rekeyed);
       break;
     case RekeyState::idle:
     case RekeyState::r2_awaited:
@@ -528,7 +521,6 @@ void Session::close_sealed(TimePoint now) {
 }
 
 // --- commands
-// -----------------------------------------------------------------------------------------------------
 
 void Session::close(std::uint8_t reason) {
   if (send_state_ != SendState::open) return;
@@ -561,19 +553,18 @@ Result<> Session::announce_next_key(const crypto::PublicKey& next) {
   return {};
 }
 
-void Session::set_padding(const Padding& padding) {
+void Session::set_padding(const Padding& padding, TimePoint now) {
   padding_ = padding;
   pads_ = !std::holds_alternative<PadNone>(padding);
   turn_has_come_ = false;
   timers_.cancel(Timer::pace);
   if (const auto* rate = std::get_if<PadConstantRate>(&padding)) {
-    next_turn_ += rate->interval;
+    next_turn_ = now + rate->interval;
     timers_.set(Timer::pace, next_turn_);
   }
 }
 
 // --- time
-// ---------------------------------------------------------------------------------------------------------
 
 Session::TimeoutResult Session::handle_timeout(TimePoint now) {
   if (timers_.take_due(Timer::abort_answer, now)) return TimeoutResult::abort_over;

@@ -351,14 +351,15 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
     EXPECT_EQ(from.statistics().epoch_sent, record["epoch"]);
     EXPECT_EQ(from.statistics().records_sent, record["seq"]);
     if (record["type"] == "DATA") {
-      ASSERT_TRUE(from.set_padding(
-          record["pad"] == 0 ? Padding(PadNone{})
-                             : Padding(PadToMultiple{record["pad"] == 24 ? 1024U : 256U})));
+      ASSERT_TRUE(from.set_padding(record["pad"] == 0
+                                       ? Padding(PadNone{})
+                                       : Padding(PadToMultiple{record["pad"] == 24 ? 1024U : 256U}),
+                                   now));
       const auto sealed = from.seal(data, wire, now);
       ASSERT_TRUE(sealed);
       written = sealed->written;
     } else {
-      ASSERT_TRUE(from.set_padding(PadNone{}));
+      ASSERT_TRUE(from.set_padding(PadNone{}, now));
       if (record["type"] == "PING") from.ping(now);
       if (record["type"] == "CLOSE") from.close(now);
       if (i == 6) from.request_rekey(now);

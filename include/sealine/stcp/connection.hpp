@@ -101,7 +101,6 @@ class SEALINE_API Connection {
   ~Connection();
 
   // --- inputs
-  // ---------------------------------------------------------------------------------------------------
 
   /// Takes bytes from the wire, in any split. `in` begins where the last call stopped consuming;
   /// whole messages and records are consumed and opened: application bytes go straight to `out`
@@ -130,7 +129,6 @@ class SEALINE_API Connection {
   void pause_receiving();
 
   // --- commands
-  // -------------------------------------------------------------------------------------------------
 
   /// Seals application bytes into as many records as `out` takes, behind waiting control records.
   /// {0, 0} if not even one byte fits, or if a constant rate has its next record later (see
@@ -161,10 +159,9 @@ class SEALINE_API Connection {
   /// Server, modes tofu and mutual: tells the client the next key. Errors: wrong_state.
   [[nodiscard]] Result<> announce_next_key(const crypto::PublicKey& next);
   /// Another padding policy from the next record on. Errors: bad_configuration.
-  [[nodiscard]] Result<> set_padding(const Padding& padding);
+  [[nodiscard]] Result<> set_padding(const Padding& padding, TimePoint now);
 
   // --- outputs
-  // --------------------------------------------------------------------------------------------------
 
   /// Writes waiting handshake messages and control records into `out` (at least 256 bytes) and
   /// returns how many bytes; 0 when nothing waits.
@@ -173,7 +170,6 @@ class SEALINE_API Connection {
   [[nodiscard]] std::optional<Event> poll_event();
 
   // --- getters
-  // --------------------------------------------------------------------------------------------------
 
   [[nodiscard]] State state() const noexcept;
   /// Why the connection failed. `aborted` and `truncated` count as failures too.

@@ -47,32 +47,16 @@ class Outbox {
   std::size_t used_ = 0;
 };
 
-/// Random bytes that were drawn before (the ephemeral key that the hint hangs on), then those of
-/// another source.
-class DrawnBefore final : public crypto::Rng {
- public:
-  explicit DrawnBefore(crypto::Rng& after) : after_(after) {}
-
-  void set(crypto::PrivateKey first) { first_ = std::move(first); }
-
-  void fill(MutableBytes out) override;
-
- private:
-  crypto::Rng& after_;
-  std::optional<crypto::PrivateKey> first_;
-};
-
 /// Who works on the handshake, and what must keep its address until it is over.
 struct HandshakeContext {
   HandshakeContext(crypto::Engine& engine_in, crypto::Rng& rng_in, const ClientConfig* client_in,
                    const ServerConfig* server_in)
-      : engine(engine_in), rng(rng_in), client(client_in), server(server_in), drawn(rng_in) {}
+      : engine(engine_in), rng(rng_in), client(client_in), server(server_in) {}
 
   crypto::Engine& engine;
   crypto::Rng& rng;
   const ClientConfig* client;
   const ServerConfig* server;
-  DrawnBefore drawn;
   HandshakeHead hello_head{};  ///< the prologue
   std::array<const crypto::Psk*, 1> psk{};
   Outbox outbox{};
@@ -91,7 +75,6 @@ struct Agreement {
 };
 
 // --- client
-// -------------------------------------------------------------------------------------------------------
 
 /// Step 1 is out.
 struct ExpectAnswer {
@@ -116,7 +99,6 @@ struct AnswerVerified {
 [[nodiscard]] Result<Agreement> finish_client(AnswerVerified&& state, HandshakeContext& context);
 
 // --- server
-// -------------------------------------------------------------------------------------------------------
 
 struct ExpectHello {};
 

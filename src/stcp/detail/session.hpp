@@ -19,6 +19,7 @@
 #include "stcp/detail/rekey.hpp"
 #include "stcp/detail/role.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -57,11 +58,10 @@ class Session {
   Session(Role role, const Limits& limits, const Padding& padding, crypto::Engine& engine,
           crypto::Rng& rng)
       : engine_(&engine), rng_(&rng), limits_(&limits), padding_(padding), role_(role) {
-    set_padding(padding);
+    pads_ = !std::holds_alternative<PadNone>(padding);
   }
 
   // --- start
-  // ------------------------------------------------------------------------------------------------------
 
   /// The keys of the handshake; nothing may be sent yet.
   void install(const KeySchedule& keys, Mode mode, std::uint8_t max_record_log2);
@@ -81,12 +81,10 @@ class Session {
   void start(TimePoint now);
 
   // --- inputs
-  // -----------------------------------------------------------------------------------------------------
 
   [[nodiscard]] OpenedRecords open(MutableBytes in, MutableBytes out, TimePoint now);
 
   // --- commands
-  // ---------------------------------------------------------------------------------------------------
 
   /// As many data records as fit, behind what waits.
   [[nodiscard]] Result<Sealed> seal(ByteView plaintext, MutableBytes out, TimePoint now);
@@ -109,10 +107,9 @@ class Session {
   void request_rekey(TimePoint now);
   void ping(TimePoint now);
   [[nodiscard]] Result<> announce_next_key(const crypto::PublicKey& next);
-  void set_padding(const Padding& padding);
+  void set_padding(const Padding& padding, TimePoint now);
 
   // --- time
-  // -------------------------------------------------------------------------------------------------------
 
   enum class TimeoutResult : std::uint8_t { nothing, idle, abort_over };
   [[nodiscard]] TimeoutResult handle_timeout(TimePoint now);
@@ -120,7 +117,6 @@ class Session {
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const { return timers_.earliest(); }
 
   // --- getters
-  // ----------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool has_waiting() const noexcept;
 
@@ -150,6 +146,16 @@ class Session {
   [[nodiscard]] const Padding& padding() const noexcept { return padding_; }
 
   [[nodiscard]] EventQueue& events() noexcept { return events_; }
+
+  [[nodiscard]] const crypto::PublicKey& next_pin() const noexcept { return next_pin_; }
+
+  [[nodiscard]] std::uint16_t epoch() const noexcept {
+    return std::min(send_.epoch(), receive_.epoch());
+  }
+
+  [[nodiscard]] const Limits& limits() const noexcept { return *limits_; }
+
+  [[nodiscard]] crypto::Engine& engine() const noexcept { return *engine_; }
 
   /// Erases every key and stops every timer.
   void wipe() noexcept;
@@ -208,8 +214,8 @@ class Session {
   void rekeyed(TimePoint now);
 
   void add_to_rekey(std::size_t length, TimePoint now) {
-    rekey_bytes_ += length;
-    if (rekey_bytes_ >= rekey_threshold_) [[unlikely]]
+    bytes_to_rekey_ -= std::min<std::uint64_t>(length, bytes_to_rekey_);
+    if (bytes_to_rekey_ == 0) [[unlikely]]
       want_rekey(now);
   }
 
@@ -233,8 +239,7 @@ class Session {
   RecordRatchet receive_;
   Statistics statistics_;
   std::size_t max_record_bytes_ = 0;
-  std::uint64_t rekey_bytes_ = 0;  ///< Length fields of both directions since the last rekey
-  std::uint64_t rekey_threshold_ = 0;
+  std::uint64_t bytes_to_rekey_ = 0;  ///< Length fields of both directions until the next
   Padding padding_;
   TimerTable<Timer> timers_;
   RecordBudget receive_budget_;
@@ -260,7 +265,7 @@ class Session {
 
   ExporterKey exporter_;
   TranscriptHash h_{};
-  crypto::PublicKey next_pin_;
+  crypto::PublicKey next_pin_;  ///< server: to be told; client: told
   EventQueue events_;
 };
 
