@@ -273,6 +273,11 @@ crypto::PublicKey HandshakeState::prepare_ephemeral() {
   return state_->e->public_key;
 }
 
+void HandshakeState::use_ephemeral(crypto::KeyPair fresh) {
+  SEALINE_ASSERT(!state_->e);
+  state_->e = std::move(fresh);
+}
+
 std::size_t HandshakeState::State::overhead() const {
   bool has_key = now.symmetric.has_key();
   std::size_t size = 0;

@@ -81,6 +81,10 @@ class SEALINE_API HandshakeState {
   /// something from the public half first (the hint of STCP). Only before the message with our `e`.
   crypto::PublicKey prepare_ephemeral();
 
+  /// Uses a fresh pair that the protocol had to make before this state (its public half stands in
+  /// the prologue). Never twice; only before the message with our `e`.
+  void use_ephemeral(crypto::KeyPair fresh);
+
   /// Ends a finished handshake. Errors: wrong_state.
   [[nodiscard]] Result<SplitKeys> split() &&;
 
