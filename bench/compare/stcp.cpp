@@ -38,7 +38,9 @@ Mode mode_of(const std::string& name) {
 }
 
 std::string engine_name() {
-  static_cast<void>(io::engine_choice_from_environment().value());
+  if (!io::engine_choice_from_environment()) {
+    throw std::runtime_error("the engine that SEALINE_CRYPTO names is not to be had here");
+  }
   return std::string(io::thread_engine().name());
 }
 
@@ -329,7 +331,8 @@ class Stcp {
 int main(int argc, char** argv) {
   using namespace sealine::bench;
   if (argc == 2 && std::string_view(argv[1]) == "role=about") {
-    std::cout << nlohmann::json{{"engine", engine_name()}}.dump() << std::endl;
+    std::cout << nlohmann::json{{"engine", sealine::io::thread_engine().name()}}.dump()
+              << std::endl;
     return 0;
   }
   return run_contestant<Stcp>(argc, argv);
