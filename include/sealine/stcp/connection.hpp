@@ -163,8 +163,9 @@ class SEALINE_API Connection {
 
   // --- outputs
 
-  /// Writes waiting handshake messages and control records into `out` (at least 256 bytes) and
-  /// returns how many bytes; 0 when nothing waits.
+  /// Writes waiting handshake messages and control records into `out` (at least 256 bytes, and at
+  /// least sealed_size(32), as control records are padded too) and returns how many bytes; 0 when
+  /// nothing waits or what waits does not fit.
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out, TimePoint now);
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
   [[nodiscard]] std::optional<Event> poll_event();
