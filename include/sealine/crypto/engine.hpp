@@ -48,7 +48,8 @@ class SEALINE_API Aead {
 ///
 /// An Engine keeps library contexts and scratch memory that it uses again for each call, so it
 /// belongs to one thread; any number of machines on that thread share it. It holds no key between
-/// calls. Inputs and outputs may not overlap unless a function says so.
+/// calls. Inputs and outputs may not overlap unless a function says so. What records need (blocks,
+/// CMAC, KBKDF, GCM) allocates nothing; hashes and X25519 do so inside of libcrypto.
 class SEALINE_API Engine {
  public:
   virtual ~Engine() = default;

@@ -132,7 +132,7 @@ void OpensslEngine::sha256(Parts parts, FixedBytes<kHashBytes> out) {
   for (const ByteView part : parts) require(EVP_DigestUpdate(context, part.data(), part.size()));
   require(EVP_DigestFinal_ex(context, out.data(), nullptr));
   // Ready for the next call, and without this one's result.
-  require(EVP_DigestInit_ex2(context, nullptr, nullptr));
+  require(EVP_DigestInit_ex2(context, sha256_.get(), nullptr));
 }
 
 // HMAC (RFC 2104) over libcrypto's SHA-256. The EVP_MAC of OpenSSL 3.0 allocates for every key and
@@ -151,12 +151,12 @@ void OpensslEngine::hmac_sha256(ByteView key, Parts parts, FixedBytes<kHashBytes
   ByteArray<kHashBytes> inner;
   require(EVP_DigestFinal_ex(context, inner.data(), nullptr));
 
-  require(EVP_DigestInit_ex2(context, nullptr, nullptr));
+  require(EVP_DigestInit_ex2(context, sha256_.get(), nullptr));
   for (std::uint8_t& byte : pad) byte ^= 0x36U ^ 0x5CU;
   require(EVP_DigestUpdate(context, pad.data(), pad.size()));
   require(EVP_DigestUpdate(context, inner.data(), inner.size()));
   require(EVP_DigestFinal_ex(context, out.data(), nullptr));
-  require(EVP_DigestInit_ex2(context, nullptr, nullptr));
+  require(EVP_DigestInit_ex2(context, sha256_.get(), nullptr));
   secure_wipe(pad);
   secure_wipe(inner);
 }
