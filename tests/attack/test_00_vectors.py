@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import socket
 import sys
+import threading
 import unittest
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "support")]
 import sealine_test as st  # noqa: E402
-from stcp1 import session as s, texts, legacy  # noqa: E402
+from stcp1 import legacy, session as s, texts, wire  # noqa: E402
 from stcp1.primitives import KeyPair, kbkdf_step, label  # noqa: E402
 
 unhex = bytes.fromhex
@@ -145,6 +147,39 @@ class Vectors(unittest.TestCase):
     def test_padding(self) -> None:
         for row in vectors["padding"]["rows"]:
             self.assertEqual(s.pad_length(row["policy"], row["len"]), row["padded"], row)
+
+
+class WithItself(unittest.TestCase):
+    """Both roles over a socket pair, in every mode: data both ways, a rekey, half-closes, equal keys and SAS."""
+
+    def test_every_mode(self) -> None:
+        psk = bytes(range(32))
+        for mode in s.PATTERN:
+            with self.subTest(s.PATTERN[mode]):
+                ends = socket.socketpair()
+                served = []
+                secret = psk if mode == s.PSK else None
+                thread = threading.Thread(target=lambda: served.append(wire.serve_one(ends[1], mode, psk=secret)))
+                thread.start()
+                client = wire.connect(None, mode, sock=ends[0], psk=secret)
+                thread.join(wire.TIMEOUT)
+                with client, served[0] as server:
+                    client.send(b"there" * 100)
+                    client.rekey()
+                    client.send(b"between", 9)
+                    self.assertEqual(server.receive_exactly(507), b"there" * 100 + b"between")
+                    server.send(b"back")
+                    self.assertEqual(client.receive_exactly(4), b"back")
+                    client.end()
+                    self.assertIsNone(server.receive())
+                    server.send(b"after the half-close")
+                    server.end(7)
+                    self.assertEqual(client.receive(), b"after the half-close")
+                    with self.assertRaises(wire.Aborted):
+                        client.receive()
+                    self.assertEqual((client.session.rekeys_done, server.session.rekeys_done), (1, 1))
+                    self.assertEqual(client.session.sas, server.session.sas)
+                    self.assertEqual(client.session.export("x", b"y", 50), server.session.export("x", b"y", 50))
 
 
 if __name__ == "__main__":

@@ -342,9 +342,11 @@ def read_to_end(sock: socket.socket, timeout: float = WAIT, limit: int = 1 << 20
     """All that comes, and how it ended: "fin", "rst" or "silence" (nothing ended it in time)."""
     out = bytearray()
     deadline = time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
     while len(out) < limit:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([sock], [], [], left)[0]:
+        if left <= 0 or not poll.poll(left * 1000):
             return bytes(out), "silence"
         try:
             piece = sock.recv(1 << 16)
@@ -354,3 +356,30 @@ def read_to_end(sock: socket.socket, timeout: float = WAIT, limit: int = 1 << 20
             return bytes(out), "fin"
         out += piece
     return bytes(out), "limit"
+
+
+class Player:
+    """Accepts one connection, says what it was given, and keeps what comes."""
+
+    def __init__(self, listener: socket.socket, says: bytes):
+        self.listener, self.says, self.received = listener, says, b""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            sock, _ = self.listener.accept()
+            with sock:
+                sock.sendall(self.says)
+                self.received = read_to_end(sock)[0]
+
+    def join(self) -> None:
+        self._thread.join(WAIT)
+
+    def __enter__(self) -> "Player":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.join()
