@@ -44,7 +44,9 @@ class Vectors(unittest.TestCase):
 
     def ends(self, row: dict):
         mode = row["mode"]
-        pair = lambda side: KeyPair(unhex(row[side]["static_secret"])) if "static_secret" in row[side] else None  # noqa: E731
+        def pair(side: str) -> KeyPair | None:
+            return KeyPair(unhex(row[side]["static_secret"])) if "static_secret" in row[side] else None
+
         psk = unhex(row["psk"]) if "psk" in row else None
         client = s.Initiator(mode, static=pair("client"), psk=psk, nonce=unhex(row.get("nA", "00" * 32)),
                              ephemeral=KeyPair(unhex(row["client"]["ephemeral_secret"])))

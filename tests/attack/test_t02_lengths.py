@@ -1,7 +1,7 @@
 """T2: lengths that promise more than there may be. Nothing is allocated for a promise."""
 
 import harness
-from harness import ALL_MODES, MUTUAL, PSK, TOFU, st, stcp1
+from harness import ALL_MODES, MUTUAL, PSK, st, stcp1
 
 HUGE = (2**64 - 1, 2**63, 2**32, 2**32 - 1, 1 << 24, 4097)
 

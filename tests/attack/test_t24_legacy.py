@@ -34,13 +34,14 @@ class Legacy(harness.AttackCase):
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def packet(self, data: bytes = SECRET, iv_size: int = 16, role: int = legacy.CLIENT, ms: int | None = None) -> bytes:
+    def packet(self, data: bytes = SECRET, iv_size: int = 16, role: int = legacy.CLIENT,
+               ms: int | None = None) -> bytes:
         ms = self.now() if ms is None else ms
         return legacy.seal(KEY, os.urandom(iv_size), role, ms << 20, ms, data)
 
     def test_padding_oracle_has_nothing_to_ask(self) -> None:
-        """Vaudenay's queries, a byte at a time, against the tool that opens the old, unauthenticated packets: whenever it
-        refuses, code and message are the same, whatever is wrong with the packet."""
+        """Vaudenay's queries, a byte at a time, against the tool that opens the old, unauthenticated packets: whenever
+        it refuses, code and message are the same, whatever is wrong with the packet."""
         packet = legacy.raw_seal(KEY, SECRET)
         iv, blocks = packet[:16], packet[16:]
         refusals, opened = set(), 0

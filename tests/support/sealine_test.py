@@ -264,7 +264,7 @@ class Listener(Program):
         self.name = f"{self.address[0]}:{self.port}" if ":" not in self.address[0] else f"[{host}]:{self.port}"
 
 
-# --- places, addresses, small servers -----------------------------------------------------------------------------------
+# --- places, addresses, small servers ---------------------------------------------------------------------------------
 
 def temporary_directory(test: unittest.TestCase, prefix: str = "sealine-") -> Path:
     path = Path(tempfile.mkdtemp(prefix=prefix))

@@ -114,8 +114,8 @@ class Peer:
 
 
 def connect(address, mode: int = TOFU, *, static: KeyPair | None = None, psk: bytes | None = None,
-            source: str | None = None, sock: socket.socket | None = None, timeout: float = TIMEOUT, first_data: bytes = b"",
-            **rest) -> Peer:
+            source: str | None = None, sock: socket.socket | None = None, timeout: float = TIMEOUT,
+            first_data: bytes = b"", **rest) -> Peer:
     """The client: dials (or takes `sock`), shakes hands and sends FINISH."""
     own = sock is None
     if sock is None:
