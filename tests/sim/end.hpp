@@ -196,7 +196,10 @@ class End {
 
   void abort(std::uint8_t reason, TimePoint now) {
     const stcp::State state = connection().state();
-    if (state == stcp::State::encrypted && !abort_sent_) abort_sent_ = reason;
+    if (state == stcp::State::encrypted) {
+      abort_sent_ = reason;
+      reasons_.push_back(reason);
+    }
     if (state == stcp::State::key_exchange) is_cancelled_ = true;
     connection().abort(reason, now);
     drain(now);
@@ -334,7 +337,7 @@ class End {
         require(one->delivered_ == other->sent_, "a clean end comes after all data");
       }
       if (one->aborted_) {
-        require(other->abort_sent_ == one->aborted_ || one->abort_sent_ == one->aborted_ ||
+        require(other->has_given(*one->aborted_) || one->has_given(*one->aborted_) ||
                     *one->aborted_ == static_cast<std::uint8_t>(stcp::CloseReason::idle),
                 "an abort has the peer's reason");
       }
@@ -350,6 +353,11 @@ class End {
   }
 
  private:
+  /// Whether an abort of ours had this reason; the last before CLOSE is sealed is the one sent.
+  [[nodiscard]] bool has_given(std::uint8_t reason) const {
+    return std::ranges::find(reasons_, reason) != reasons_.end();
+  }
+
   /// Calls the machine, which allocates nothing once ENCRYPTED (fresh keys may).
   template <class Call>
   std::invoke_result_t<Call&> without_memory(Call call) {
@@ -538,6 +546,7 @@ class End {
   bool end_given_ = false;
   bool silent_ = false;
   std::optional<std::uint8_t> abort_sent_;
+  std::vector<std::uint8_t> reasons_;
   std::optional<std::uint8_t> aborted_;
   std::vector<crypto::PublicKey> announced_;
   std::optional<crypto::PublicKey> pin_update_;

@@ -148,6 +148,7 @@ struct Result {
   std::uint64_t clean = 0;
   std::uint64_t rekeys = 0;
   std::uint64_t records = 0;
+  std::uint64_t idle = 0;  ///< events without any connection
 };
 
 /// Keys that all seeds share, as making them is dear and they play no part of chance.
@@ -286,7 +287,10 @@ class World {
     if (dice_.chance(1) && !rates_.is_liveness) by = std::chrono::seconds(dice_.between(1, 40));
     now_ += by;
     // Where nothing more can be opened, time is all there is.
-    if (links_.empty()) now_ += 1s;
+    if (links_.empty()) {
+      now_ += 1s;
+      ++result_.idle;
+    }
     fire_timers();
     for (auto& link : links_) look_at(*link);
     collect();
@@ -532,7 +536,7 @@ class World {
   }
 
   std::uint64_t draw_offer() {
-    constexpr std::size_t kMost[] = {0, 100, 3000, 30'000, 100'000};
+    constexpr std::size_t kMost[] = {0, 300, 30'000, 300'000, 300'000};
     return dice_.between(0, dice_.pick(kMost));
   }
 
@@ -784,6 +788,7 @@ int run_seeds(const Options& options, std::uint64_t offset, std::uint64_t stride
       sum.clean += result.clean;
       sum.rekeys += result.rekeys;
       sum.records += result.records;
+      sum.idle += result.idle;
       if (options.is_single) {
         std::printf("seed %llu: trace %016llx\n", static_cast<unsigned long long>(seed),
                     static_cast<unsigned long long>(result.trace));
@@ -800,12 +805,12 @@ int run_seeds(const Options& options, std::uint64_t offset, std::uint64_t stride
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   std::printf(
       "vsim: %llu events, %llu ends encrypted, %llu clean, %llu faults, %llu rekeys, %llu keys, "
-      "%llu seeds run twice; %.1f s, %.0f events/s (%s)\n",
+      "%llu idle events, %llu seeds run twice; %.1f s, %.0f events/s (%s)\n",
       static_cast<unsigned long long>(sum.events), static_cast<unsigned long long>(sum.established),
       static_cast<unsigned long long>(sum.clean), static_cast<unsigned long long>(sum.faults),
       static_cast<unsigned long long>(sum.rekeys), static_cast<unsigned long long>(sum.records),
-      static_cast<unsigned long long>(repeated), seconds, static_cast<double>(sum.events) / seconds,
-      std::string((*engine)->name()).c_str());
+      static_cast<unsigned long long>(sum.idle), static_cast<unsigned long long>(repeated), seconds,
+      static_cast<double>(sum.events) / seconds, std::string((*engine)->name()).c_str());
   std::fflush(stdout);
   return failed;
 }
