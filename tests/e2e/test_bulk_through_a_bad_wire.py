@@ -1,6 +1,6 @@
-"""Much random data through `sealine pipe` and a recording proxy: the same at the other end, nothing of it in the capture.
-Then the proxy turns bad: a flipped bit, a dropped, repeated or swapped record, a cut connection. Each time the exit code
-is the documented one and the receiver's output is a prefix."""
+"""Much random data through `sealine pipe` and a recording proxy: equal at the other end, nothing of it in the capture.
+Then the proxy turns bad: a flipped bit, a dropped, repeated or swapped record, a cut connection. Each time the exit
+code is the documented one and the receiver gives a prefix."""
 
 import hashlib
 import mmap
