@@ -90,8 +90,9 @@ struct Statistics {
 /// which seal and poll_transmit gave them. Time never goes backwards. Views that a call returns are
 /// good until the next call of handle_bytes.
 ///
-/// Once ENCRYPTED, nothing here allocates. A fault is silent: state() is ERROR, keys are wiped,
-/// nothing more is sent, fault() says what it was. What had been delivered before stays delivered.
+/// Once ENCRYPTED, nothing here allocates (but libcrypto, for the Diffie-Hellman of a rekey). A
+/// fault is silent: state() is ERROR, keys are wiped, nothing more is sent, fault() says what it
+/// was. What had been delivered before stays delivered.
 ///
 /// One thread. Config, engine and rng must outlive the connection. Movable.
 class SEALINE_API Connection {

@@ -19,7 +19,7 @@ class ProgressWatch {
     if (held_bytes == 0) {
       stop();
     } else if (is_another || window_end_ == kOff) {
-      begin(limits, now);
+      begin(0, limits, now);  // its first bytes count as well
     }
   }
 
@@ -29,7 +29,7 @@ class ProgressWatch {
   [[nodiscard]] bool is_too_slow(const Limits& limits, TimePoint now) {
     if (now < window_end_ || window_end_ == kOff) return false;
     if (held_bytes_ - held_at_begin_ < limits.min_progress_bytes) return true;
-    begin(limits, now);
+    begin(held_bytes_, limits, now);
     return false;
   }
 
@@ -40,8 +40,8 @@ class ProgressWatch {
  private:
   static constexpr TimePoint kOff = TimePoint::max();
 
-  void begin(const Limits& limits, TimePoint now) {
-    held_at_begin_ = held_bytes_;
+  void begin(std::uint32_t held_at_begin, const Limits& limits, TimePoint now) {
+    held_at_begin_ = held_at_begin;
     window_end_ = now + limits.min_progress_window;
   }
 
