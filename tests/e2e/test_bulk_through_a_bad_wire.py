@@ -125,8 +125,9 @@ class Bulk(unittest.TestCase):
                 with self.subTest(what, seed=seed):
                     codes, listener, client, _ = self.transfer(source, target, c2s=make, seed=100 + seed)
                     self.assertEqual(codes[1], 7, f"the receiver: {listener.stderr}")
-                    # The sender may have no sealed answer to go by: then it is an end without one.
-                    self.assertIn(codes[0], (4, 7), f"the sender: {client.stderr}")
+                    # The sender knows if the connection ends while it still sends. If all was written, and the
+                    # receiver, who has nothing to say, has ended its own direction before, it cannot know.
+                    self.assertIn(codes[0], (0, 7), f"the sender: {client.stderr}")
                     self.assertTrue(is_prefix(target, source), "no prefix of what was sent")
                     self.assertLess(target.stat().st_size, size)
 
@@ -149,7 +150,7 @@ class Bulk(unittest.TestCase):
                     client = st.sealine("pipe", wire.name, state=self.place / f"c-{what}", stdout=out)
                     self.addCleanup(client.kill)
                     self.assertEqual(client.wait(600), 7, client.stderr)
-                    self.assertNotEqual(listener.wait(600), 0, listener.stderr)
+                    self.assertIn(listener.wait(600), (0, 7), listener.stderr)  # it may have been done before
                 self.assertTrue(is_prefix(target, source))
                 self.assertLess(target.stat().st_size, size)
 
