@@ -19,6 +19,10 @@ namespace sealine::io::stcp::blocking {
 /// which `stream()` shows: state, peer, statistics, export_key stand there.
 class SEALINE_API Stream {
  public:
+  Stream(Stream&&) noexcept = default;
+  Stream& operator=(Stream&& other) noexcept;
+  ~Stream() = default;
+
   /// At least one byte, or 0 at the end of the peer's data. Errors: truncated, aborted, F1..F15,
   /// idle_timeout, connection_lost.
   [[nodiscard]] Result<std::size_t> read(MutableBytes out);

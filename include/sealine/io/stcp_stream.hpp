@@ -217,7 +217,7 @@ class SEALINE_API Stream {
   // --- commands
   // -----------------------------------------------------------------------------------
 
-  /// Fresh keys. Sent with the next operation that reaches the socket.
+  /// Fresh keys. Sent at once if the socket takes it.
   void request_rekey();
   void ping();
   /// Server, modes tofu and mutual: tells the client the next key. Errors: wrong_state.

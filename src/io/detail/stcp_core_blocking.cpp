@@ -1,0 +1,207 @@
+#include "io/detail/clock.hpp"
+#include "io/detail/dialer.hpp"
+#include "io/detail/stcp_core.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace sealine::io::stcp {
+
+using detail::now;
+
+namespace {
+
+/// Says for the length of a call that it may wait.
+class BlockingCall {
+ public:
+  explicit BlockingCall(bool& flag) : flag_(flag) { flag_ = true; }
+
+  BlockingCall(const BlockingCall&) = delete;
+  BlockingCall& operator=(const BlockingCall&) = delete;
+
+  ~BlockingCall() { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+int poll_timeout_ms(const std::optional<TimePoint>& deadline) {
+  if (!deadline) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, INT_MAX));
+}
+
+}  // namespace
+
+error_code StreamCore::wait_now(short events) {
+  if (!socket_.is_open()) return net::error::bad_descriptor;
+  connection_->run_ahead();
+  if ((events & POLLIN) != 0) set_low_water();
+  ::pollfd entry{socket_.native_handle(), events, 0};
+  const int ready = ::poll(&entry, 1, poll_timeout_ms(connection_->poll_timeout()));
+  if (ready < 0 && errno != EINTR) return error_code(errno, net::error::get_system_category());
+  if (ready == 0) {
+    if (phase_ == Phase::open && (events & POLLIN) != 0 && spill_.empty() && has_buffered()) {
+      std::size_t delivered = 0;
+      if (receive() == Received::some) (void)open_received({}, delivered);
+    }
+    connection_->handle_timeout(now());
+    if (!has_failed()) pump_transmit();
+  }
+  return {};
+}
+
+bool StreamCore::drain_pending_now() {
+  for (;;) {
+    const bool sent = send_pending();
+    if (sent && seal_gathered()) return true;
+    if (send_error_ || has_failed()) return false;
+    if (const error_code ec = wait_now(has_pending() ? POLLOUT : 0)) {
+      if (!send_error_) send_error_ = ec;
+      return false;
+    }
+  }
+}
+
+void StreamCore::linger_now() {
+  if (phase_ == Phase::closed || phase_ == Phase::lingering) return;
+  phase_ = Phase::lingering;
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  std::array<std::uint8_t, 4096> discarded;
+  const TimePoint until = now() + kDrainTime;
+  std::size_t total = 0;
+  while (total <= kDrainBytes) {
+    const ssize_t n =
+        ::recv(socket_.native_handle(), discarded.data(), discarded.size(), MSG_DONTWAIT);
+    if (n > 0) {
+      total += static_cast<std::size_t>(n);
+      continue;
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EINTR)) break;
+    ::pollfd entry{socket_.native_handle(), POLLIN, 0};
+    if (::poll(&entry, 1, poll_timeout_ms(until)) == 0) break;
+  }
+  close_socket();
+}
+
+error_code StreamCore::connect_now(const std::string& host, std::uint16_t port) {
+  if (phase_ != Phase::fresh || !client_) return make_error_code(Errc::wrong_state);
+  auto name = peer_name(host, port);
+  if (!name) return to_error_code(name.error());
+  name_ = std::move(*name);
+
+  // A context of its own, so that the one of the stream need not run.
+  net::io_context context;
+  error_code result = net::error::operation_aborted;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const auto dialer = std::make_shared<detail::Dialer>(
+      context.get_executor(),
+      detail::Dialer::Timing{client_->attempt_delay, client_->connect_timeout},
+      [&](const error_code& ec, Socket socket) {
+        result = ec;
+        if (result) return;
+        const auto protocol = socket.local_endpoint(result).protocol();
+        if (result) return;
+        const auto handle = socket.release(result);
+        if (!result) socket_.assign(protocol, handle, result);
+      });
+  dialer->start(bracketed ? host.substr(1, host.size() - 2) : host, port, client_->family);
+  context.run();
+  if (result) {
+    close_socket();
+    return result;
+  }
+  return handshake_now();
+}
+
+error_code StreamCore::handshake_now() {
+  if (phase_ != Phase::fresh) return make_error_code(Errc::wrong_state);
+  const BlockingCall call(blocking_);
+  if (const auto made = make_connection(); !made) return to_error_code(made.error());
+  while (is_before_open() && !has_failed()) {
+    if (step_handshake()) continue;
+    if (const error_code ec = wait_now(has_pending() ? POLLIN | POLLOUT : POLLIN)) return ec;
+  }
+  if (!has_failed()) return {};
+  const error_code ec = read_status();
+  linger_now();
+  return ec;
+}
+
+std::size_t StreamCore::read_now(MutableBytes target, error_code& ec) {
+  ec = {};
+  if (is_forked()) {
+    ec = make_error_code(Errc::forked);
+    return 0;
+  }
+  const BlockingCall call(blocking_);
+  std::size_t n = 0;
+  bool ask_first = !last_receive_was_short_ || has_buffered() || !spill_.empty() ||
+                   phase_ != Phase::open || target.empty();
+  while (!ask_first || !try_read(target, n, ec)) {
+    ask_first = true;
+    last_receive_was_short_ = false;
+    if ((ec = read_status())) break;
+    if (gathered_bytes_ != 0 && send_pending()) (void)seal_gathered();
+    if (spill_.empty()) give_buffers_back();
+    if ((ec = wait_now(has_pending() ? POLLIN | POLLOUT : POLLIN))) break;
+    if (has_pending()) (void)send_pending();
+  }
+  if (connection_ && !is_before_open()) {
+    if (has_failed() && n == 0) linger_now();
+    if (has_buffered()) connection_->pause_receiving();
+    if (!has_buffered() && spill_.empty()) give_buffers_back();
+  }
+  return n;
+}
+
+std::size_t StreamCore::write_now(const Gather& source, error_code& ec) {
+  ec = {};
+  if (is_forked()) {
+    ec = make_error_code(Errc::forked);
+    return 0;
+  }
+  const BlockingCall call(blocking_);
+  std::size_t n = 0;
+  while (!try_write(source, n, ec)) {
+    if ((ec = wait_now(has_pending() ? POLLOUT : 0))) return 0;
+  }
+  if (has_pending() || (!batching_ && gathered_bytes_ != 0)) (void)drain_pending_now();
+  if (gathered_bytes_ == 0) tx_.reset();
+  return n;
+}
+
+error_code StreamCore::flush_now() {
+  if (is_forked()) return make_error_code(Errc::forked);
+  if (!connection_ || is_before_open()) return make_error_code(Errc::not_encrypted);
+  const BlockingCall call(blocking_);
+  if (drain_pending_now()) return {};
+  return send_error_ ? send_error_ : read_status();
+}
+
+error_code StreamCore::shutdown_now() {
+  if (const error_code ec = flush_now()) return ec;
+  const BlockingCall call(blocking_);
+  if (connection_->can_send()) connection_->close(now());
+  do {
+    pump_transmit();
+    if (!drain_pending_now()) return send_error_ ? send_error_ : read_status();
+    if (connection_->has_transmit()) {
+      if (const error_code ec = wait_now(0)) return ec;
+    }
+  } while (connection_->has_transmit());
+  if (!fin_sent_) {
+    fin_sent_ = true;
+    error_code ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
+  }
+  return {};
+}
+
+}  // namespace sealine::io::stcp
