@@ -121,6 +121,42 @@ std::shared_ptr<io::Trust> trust_in(const crypto::KeyPair& pair) {
   return std::make_shared<io::GivenKeyTrust>(std::vector{pair.public_key});
 }
 
+struct IdleSession;
+
+struct IdleServer {
+  std::vector<std::unique_ptr<IdleSession>> sessions;
+  std::size_t open_count = 0;
+};
+
+/// Handshake, a byte there and back, and then a read that waits. Callbacks, since the frames of
+/// coroutines would be measured with the connection.
+struct IdleSession {
+  explicit IdleSession(Stream connection) : stream(std::move(connection)) {}
+
+  void start(IdleServer& server) {
+    stream.async_handshake([this, &server](const io::error_code& failure) {
+      if (failure) throw io::system_error(failure);
+      read([this, &server](const io::error_code& no_byte, std::size_t) {
+        if (no_byte) throw io::system_error(no_byte);
+        stream.async_write_some(
+            net::buffer(&token, 1), [this, &server](const io::error_code& unsent, std::size_t) {
+              if (unsent) throw io::system_error(unsent);
+              ++server.open_count;
+              read([&server](const io::error_code&, std::size_t) { --server.open_count; });
+            });
+      });
+    });
+  }
+
+  template <class Handler>
+  void read(Handler handler) {
+    stream.async_read_some(net::buffer(&token, 1), std::move(handler));
+  }
+
+  Stream stream;
+  std::uint8_t token = 0;
+};
+
 class Stcp {
  public:
   using Channel = StcpChannel;
@@ -207,14 +243,9 @@ class Stcp {
   // --- idle: a server of coroutines, each of which waits for the next bytes of its client
   // ---------
 
-  struct IdleServer {
-    std::size_t open_count = 0;
-    Stream* first = nullptr;
-  };
-
   nlohmann::json keep_idle(const Work& work) {
     IdleServer server;
-    spawn(accept_idle(server, work.connection_count + 1));
+    accept_idle(server, work.connection_count + 1);
     // The first connection is the warm-up that pays for what all share.
     while (server.open_count < 1) context_.run_one();
     const std::uint64_t before = resident_bytes();
@@ -225,31 +256,21 @@ class Stcp {
     if (server.open_count != work.connection_count + 1) {
       throw std::runtime_error("connections were lost");
     }
-    server.first->write_some(net::buffer(&kLast, 1));
-    server.first->flush();
+    server.sessions.front()->stream.write_some(net::buffer(&kLast, 1));
     while (server.open_count > 0) context_.run_one();
     return {{"count", work.connection_count}, {"memory_bytes", grown}};
   }
 
-  net::awaitable<void> accept_idle(IdleServer& server, std::size_t count) {
-    for (std::size_t index = 0; index < count; ++index) {
-      Tcp::socket socket = co_await acceptor_->async_accept(net::use_awaitable);
-      spawn(wait_for_client(server, Stream(std::move(socket), server_options_)));
-    }
-  }
-
-  net::awaitable<void> wait_for_client(IdleServer& server, Stream stream) {
-    co_await stream.async_handshake(net::use_awaitable);
-    std::uint8_t token = 0;
-    co_await stream.async_read_some(net::buffer(&token, 1), net::use_awaitable);
-    co_await stream.async_write_some(net::buffer(&token, 1), net::use_awaitable);
-    co_await stream.async_flush(net::use_awaitable);
-    if (server.first == nullptr) server.first = &stream;
-    ++server.open_count;
-    io::error_code ended;
-    co_await stream.async_read_some(net::buffer(&token, 1),
-                                    net::redirect_error(net::use_awaitable, ended));
-    --server.open_count;
+  void accept_idle(IdleServer& server, std::size_t count) {
+    acceptor_->async_accept(
+        [this, &server, count](const io::error_code& failure, Tcp::socket socket) {
+          if (failure) throw io::system_error(failure);
+          auto session = std::make_unique<IdleSession>(Stream(std::move(socket), server_options_));
+          IdleSession& started = *session;
+          server.sessions.push_back(std::move(session));
+          started.start(server);
+          if (count > 1) accept_idle(server, count - 1);
+        });
   }
 
   // --- growth: the same bytes, in turn over few or many connections

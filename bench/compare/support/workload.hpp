@@ -264,6 +264,9 @@ nlohmann::json ask(Channel channel, const Work& work) {
     before_s = after_s;
   }
   channel.end_writing();
+  if (channel.read_some(answer) != 0) {
+    throw std::runtime_error("more answers than questions");
+  }
   std::ranges::nth_element(times_s,
                            times_s.begin() + static_cast<std::ptrdiff_t>(times_s.size() / 2));
   return {{"count", times_s.size()},
