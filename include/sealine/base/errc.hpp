@@ -52,11 +52,11 @@ enum class Errc : std::uint16_t {
   version_refused = 2010,        ///< a message of another version
 
   // P: misbehaved
-  mode_refused = 3001,    ///< F2
-  wrong_state = 3002,     ///< F14
-  too_many_empty = 3003,  ///< F15: counts and rates of section 4 and 5
-  truncated = 3004,       ///< the stream ended without CLOSE
-  aborted = 3005,         ///< CLOSE with a reason other than 0; detail = reason
+  mode_refused = 3001,     ///< F2
+  wrong_state = 3002,      ///< F14
+  too_many_empty = 3003,   ///< F15: counts and rates of section 4 and 5
+  truncated = 3004,        ///< the stream ended without CLOSE
+  aborted = 3005,          ///< CLOSE with a reason other than 0; detail = reason
   protocol_broken = 3006,  ///< a message that is not allowed now
   peer_going_away = 3007,  ///< the peer shuts down
   peer_failed = 3008,      ///< the peer had an internal error
