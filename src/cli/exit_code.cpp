@@ -1,0 +1,121 @@
+#include "cli/exit_code.hpp"
+
+#include <cerrno>
+
+namespace sealine::cli {
+namespace {
+
+/// What an end of the connection means that the peer did not seal.
+int silence(Phase phase, Proof proof) {
+  if (phase == Phase::session) return kExitDamaged;
+  return proof == Proof::secret ? kExitAuthentication : kExitUnreachable;
+}
+
+bool stands(Phase phase) { return phase == Phase::session || phase == Phase::unanswered; }
+
+int of_environment(const Error& error, Phase phase) {
+  const bool is_permission = error.detail == EACCES || error.detail == EPERM;
+  if (phase == Phase::connect) return kExitUnreachable;
+  return is_permission ? kExitLocal : kExitFailure;
+}
+
+}  // namespace
+
+int exit_code(const Error& error, Phase phase, Proof proof) {
+  switch (error.code) {
+    case Errc::usage:
+    case Errc::bad_secret_file:
+    case Errc::secret_in_arguments:
+    case Errc::bad_configuration:
+    case Errc::plaintext_off_loopback:
+    case Errc::bad_key_text:
+    case Errc::bad_file_line:
+      return kExitUsage;
+
+    case Errc::unknown_hint:
+    case Errc::answer_not_authentic:
+    case Errc::peer_key_changed:
+    case Errc::peer_key_refused:
+    case Errc::hello_not_authentic:
+    case Errc::finish_not_authentic:
+    case Errc::record_out_of_place:
+    case Errc::record_not_authentic:
+    case Errc::dh_all_zero:
+    case Errc::peer_fell_silent:
+    case Errc::tag_mismatch:
+    case Errc::packet_not_authentic:
+    case Errc::mac_mismatch:
+      return stands(phase) && error.code != Errc::peer_fell_silent ? kExitDamaged
+                                                                   : kExitAuthentication;
+
+    case Errc::truncated:
+    case Errc::connection_lost:
+      return phase == Phase::connect ? kExitUnreachable : silence(phase, proof);
+    case Errc::handshake_timeout:
+      return silence(Phase::handshake, proof);
+
+    case Errc::aborted:
+      return kExitDamaged;
+    case Errc::bad_length:
+      // Within a session the length's bytes were altered on the way: no honest record has such.
+      return stands(phase) ? kExitDamaged : kExitProtocol;
+
+    case Errc::bad_record_head:
+    case Errc::bad_settings:
+    case Errc::bad_trailer:
+    case Errc::input_too_short:
+    case Errc::trailing_bytes:
+    case Errc::bad_handshake_message:
+    case Errc::version_refused:
+    case Errc::mode_refused:
+    case Errc::wrong_state:
+    case Errc::too_many_empty:
+    case Errc::protocol_broken:
+    case Errc::not_this_protocol:
+      return kExitProtocol;
+
+    case Errc::peer_going_away:
+    case Errc::half_open_full:
+    case Errc::sequence_exhausted:
+    case Errc::idle_timeout:
+    case Errc::too_slow:
+    case Errc::value_too_large:
+    case Errc::too_many_handshakes:
+    case Errc::too_many_connections:
+    case Errc::message_too_large:
+    case Errc::too_many_messages:
+    case Errc::window_full:
+      return kExitRefused;
+
+    case Errc::name_not_found:
+    case Errc::unreachable:
+    case Errc::connection_refused:
+    case Errc::connect_timeout:
+    case Errc::no_answer:
+      return kExitUnreachable;
+    case Errc::gave_up:
+      return kExitGivenUp;
+
+    case Errc::file_error:
+    case Errc::file_locked:
+      return kExitLocal;
+    case Errc::system_error:
+      return of_environment(error, phase);
+
+    case Errc::peer_failed:
+    case Errc::channel_unknown:
+    case Errc::not_encrypted:
+    case Errc::already_closed:
+    case Errc::buffer_too_small:
+    case Errc::operation_in_progress:
+    case Errc::forked:
+    case Errc::out_of_space:
+    case Errc::random_failed:
+    case Errc::command_failed:
+    case Errc::cancelled:
+      return kExitFailure;
+  }
+  return kExitFailure;
+}
+
+}  // namespace sealine::cli

@@ -1,0 +1,109 @@
+#pragma once
+
+#include "cli/addresses.hpp"
+#include "cli/output.hpp"
+#include "sealine/base/time.hpp"
+#include "sealine/io/stcp_options.hpp"
+#include "sealine/io/trust.hpp"
+#include "sealine/stcp/legacy.hpp"
+#include "sealine/stcp/padding.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace sealine::cli {
+
+/// What every command takes.
+struct CommonOptions {
+  std::filesystem::path state_dir;  ///< empty: environment and defaults
+  OutputOptions output;
+  bool yes = false;
+};
+
+/// What all take that connect or listen.
+struct NetworkOptions {
+  io::stcp::AddressFamily family = io::stcp::AddressFamily::any;
+  Duration handshake_timeout = std::chrono::seconds(10);
+  std::optional<Duration> idle_timeout;
+  Duration retry{0};
+  std::uint64_t limit_rate = 0;  ///< bytes a second, 0: none
+};
+
+/// How the two ends know each other.
+struct TrustOptions {
+  std::optional<io::TrustPolicy> policy;
+  std::string peer_key;  ///< the text as typed
+  std::filesystem::path identity;
+  std::filesystem::path allow;
+  std::filesystem::path psk_file;
+  bool anonymous = false;
+  bool mutual = false;
+  stcp::Padding padding = stcp::PadNone{};
+};
+
+struct PipeOptions {
+  std::optional<HostPort> listen;
+  HostPort peer;  ///< without `listen`
+  bool keep = false;
+  NetworkOptions network;
+  TrustOptions trust;
+
+  [[nodiscard]] bool is_listener() const { return listen.has_value(); }
+};
+
+struct TunnelOptions {
+  End listen;
+  End to;
+  std::size_t max_connections = 1024;
+  bool unsafe_listen = false;
+  NetworkOptions network;
+  TrustOptions trust;
+};
+
+struct KeyNewOptions {
+  bool is_identity = false;
+  std::filesystem::path output;  ///< empty: standard output
+};
+
+struct KeyShowOptions {
+  std::filesystem::path file;  ///< empty: the identity of the state directory
+  bool qr = false;
+};
+
+struct PeersOptions {
+  enum class Action : std::uint8_t { list, add, replace, forget };
+  Action action = Action::list;
+  std::string name;
+  std::string key;
+};
+
+struct LegacyOptions {
+  bool is_sealing = true;
+  std::filesystem::path key;
+  std::size_t iv_size = 16;
+  stcp::LegacyRole role = stcp::LegacyRole::client;
+  bool any_time = false;
+  bool raw = false;
+};
+
+struct ExplainOptions {
+  std::string code;
+};
+
+struct VersionOptions {};
+
+struct HelpOptions {
+  std::string topic;  ///< empty: the front page
+  bool is_answer_to_nothing = false;
+};
+
+using Command =
+    std::variant<HelpOptions, VersionOptions, ExplainOptions, KeyNewOptions, KeyShowOptions,
+                 PeersOptions, LegacyOptions, PipeOptions, TunnelOptions>;
+
+}  // namespace sealine::cli

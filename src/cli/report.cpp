@@ -1,0 +1,182 @@
+#include "cli/report.hpp"
+
+#include "cli/addresses.hpp"
+#include "cli/text.hpp"
+#include "sealine/crypto/key_text.hpp"
+#include "sealine/io/engine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sealine::cli {
+namespace {
+
+constexpr std::uint32_t kLoggedFailuresPerSecond = 20;
+
+std::string key_and_fingerprint(const crypto::PublicKey& key) {
+  crypto::Engine& engine = io::thread_engine();
+  return fmt::format("{}  {}", crypto::public_key_text(engine, key),
+                     crypto::fingerprint(engine, key));
+}
+
+Phase phase_of(const io::stcp::Stream& stream) {
+  if (stream.statistics().records_received > 0) return Phase::session;
+  if (stream.statistics().records_sent > 0) return Phase::unanswered;
+  return stream.state() == io::stcp::State::init ? Phase::connect : Phase::handshake;
+}
+
+std::string forget_command(const std::string& peer, const std::filesystem::path& state_dir) {
+  if (state_dir.empty()) return fmt::format("sealine peers forget {}", shell_word(peer));
+  return fmt::format("sealine --state-dir {} peers forget {}", shell_word(state_dir.string()),
+                     shell_word(peer));
+}
+
+Failure key_changed(const io::stcp::Stream& stream, const std::string& peer,
+                    const std::filesystem::path& state_dir) {
+  Failure out{{Errc::peer_key_changed},
+              fmt::format("the key of {} has changed", peer),
+              {},
+              {},
+              kExitAuthentication};
+  if (stream.verdict()) {
+    for (const crypto::PublicKey& pin : stream.verdict()->pins) {
+      out.details.push_back("pinned  " + key_and_fingerprint(pin));
+    }
+  }
+  if (stream.peer().key) {
+    out.details.push_back("shown   " + key_and_fingerprint(*stream.peer().key));
+  }
+  out.details.emplace_back("somebody may stand between you and the peer; nothing was sent");
+  out.hint = fmt::format("if its owner confirms the shown fingerprint: {}",
+                         forget_command(peer, state_dir));
+  return out;
+}
+
+Failure key_refused(const io::stcp::Stream& stream, const std::string& peer,
+                    const ClientSetup& setup) {
+  Failure out{{Errc::peer_key_refused}, {}, {}, {}, kExitRefused};
+  std::string shown;
+  if (stream.peer().key) {
+    shown = crypto::public_key_text(io::thread_engine(), *stream.peer().key);
+    out.details.push_back("shown   " + key_and_fingerprint(*stream.peer().key));
+  }
+  if (setup.is_key_given) {
+    out.text = fmt::format("the key of {} is not the one given with --peer-key", peer);
+    if (stream.verdict()) {
+      for (const crypto::PublicKey& key : stream.verdict()->pins) {
+        out.details.insert(out.details.begin(), "given   " + key_and_fingerprint(key));
+      }
+    }
+    out.hint = "ask its owner which key is right; nothing was sent";
+    out.exit = kExitAuthentication;
+  } else if (setup.prompt->could_not_ask) {
+    out.text = fmt::format("{} is new, and standard input is no terminal to ask on", peer);
+    out.hint = "--yes or --trust new takes its key, --peer-key gives it";
+    out.exit = kExitUsage;
+  } else if (setup.prompt->was_declined) {
+    out.text = fmt::format("{} is new, and its key was not taken", peer);
+  } else {
+    out.text = fmt::format("{} is not known, and --trust pinned refuses strangers", peer);
+    out.hint = fmt::format("sealine peers add {} {}", shell_word(peer), shown);
+  }
+  return out;
+}
+
+/// An end of the connection that the peer did not seal, before it had sealed anything.
+bool is_silence(const Error& error, Phase phase) {
+  if (phase == Phase::session || phase == Phase::connect) return false;
+  static constexpr std::array kEnds{Errc::truncated, Errc::connection_lost, Errc::handshake_timeout,
+                                    Errc::peer_fell_silent, Errc::no_answer};
+  return std::ranges::find(kEnds, error.code) != kEnds.end();
+}
+
+}  // namespace
+
+std::string endpoint_text(const io::net::ip::tcp::endpoint& endpoint) {
+  auto address = endpoint.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    address = io::net::ip::make_address_v4(io::net::ip::v4_mapped, address.to_v6());
+  }
+  return to_text(HostPort{address.to_string(), endpoint.port()});
+}
+
+void report_connected(const io::stcp::Stream& stream, Output& output) {
+  const io::stcp::Connected who = stream.connected();
+  output.say(fmt::format("connected to {} {}", printable(who.peer), io::stcp::describe(who)));
+  Fields fields{{"peer", who.peer}};
+  fields.push_back({"key", who.key ? Value(crypto::public_key_text(io::thread_engine(), *who.key))
+                                   : Value(nullptr)});
+  fields.push_back({"trust", std::string(io::to_string(who.trust))});
+  fields.push_back({"protocol", "STCP/1"});
+  fields.push_back({"mode", std::string(stcp::pattern_name(who.mode))});
+  fields.push_back({"crypto", "AES-256-GCM"});
+  fields.push_back({"sas", who.sas ? Value(io::stcp::sas_text(*who.sas)) : Value(nullptr)});
+  if (!who.name.empty()) fields.push_back({"name", who.name});
+  output.event("connected", fields);
+  if (who.mode == io::stcp::Mode::anonymous) output.warn("encrypted, peer not authenticated");
+}
+
+Failure dial_failure(const Error& error, const io::stcp::Stream& stream, const std::string& peer,
+                     const ClientSetup& setup, const std::filesystem::path& state_dir) {
+  if (error.code == Errc::peer_key_changed) return key_changed(stream, peer, state_dir);
+  if (error.code == Errc::peer_key_refused) return key_refused(stream, peer, setup);
+  const Phase phase = phase_of(stream);
+  Failure out{error, {}, {}, {}, exit_code(error, phase, setup.proof)};
+  if (is_silence(error, phase)) {
+    const bool proves = setup.proof == Proof::secret;
+    const bool is_late = error.code == Errc::handshake_timeout;
+    out.error = {proves ? Errc::peer_fell_silent : Errc::no_answer};
+    out.text =
+        fmt::format("{} {} {}", peer, is_late ? "kept silent" : "ended the connection",
+                    proves ? "on our proof: the secret or key is wrong, or not accepted there"
+                           : "without an answer");
+    out.hint = proves ? "compare the key files of both ends"
+                      : "is it a sealine listener, and does it want --psk-file or --mutual?";
+    return out;
+  }
+  out.text = fmt::format("{}: {}", peer, to_string(error.code));
+  if (error.code == Errc::connection_refused) out.hint = "--retry 1m waits for a listener";
+  if (error.code == Errc::truncated) out.hint = "what came is a true beginning, no more";
+  return out;
+}
+
+Failure session_failure(const Error& error, const std::string& peer) {
+  Failure out{error,
+              fmt::format("{}: {}", printable(peer), to_string(error.code)),
+              {},
+              {},
+              exit_code(error, Phase::session, Proof::none)};
+  if (error.code == Errc::truncated) out.hint = "what came is a true beginning, no more";
+  return out;
+}
+
+void FailureLog::note(const io::stcp::HandshakeFailure& failure) {
+  const std::uint64_t now = steady_clock_ms() / 1000;
+  if (now != window_) {
+    if (suppressed_ > 0) {
+      output_->log(LogLevel::warning, "more handshakes failed", {{"count", suppressed_}});
+    }
+    window_ = now;
+    in_window_ = 0;
+    suppressed_ = 0;
+  }
+  if (++in_window_ > kLoggedFailuresPerSecond) {
+    ++suppressed_;
+    return;
+  }
+  Fields fields{{"client", endpoint_text(failure.client)},
+                {"code", code_text(failure.error.code)},
+                {"reason", std::string(to_string(failure.error.code))}};
+  if (const unsigned point = describe(failure.error.code).fault_point; point != 0) {
+    fields.push_back({"fault", fmt::format("F{}", point)});
+  }
+  if (failure.key) {
+    fields.push_back({"key", crypto::public_key_text(io::thread_engine(), *failure.key)});
+  }
+  output_->log(LogLevel::warning, "handshake failed", fields);
+}
+
+}  // namespace sealine::cli

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "cli/exit_code.hpp"
+#include "cli/failure.hpp"
+#include "cli/options.hpp"
+#include "sealine/io/allow_file.hpp"
+#include "sealine/io/stcp_options.hpp"
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+
+namespace sealine::cli {
+
+/// Why a question about a stranger was not answered with yes.
+struct PromptRecord {
+  std::atomic<bool> could_not_ask = false;  ///< standard input is no terminal
+  std::atomic<bool> was_declined = false;
+};
+
+/// What a client needs beside an address.
+struct ClientSetup {
+  std::shared_ptr<const io::stcp::ClientOptions> options;
+  Proof proof = Proof::none;
+  std::shared_ptr<PromptRecord> prompt;
+  bool is_key_given = false;  ///< --peer-key
+};
+
+/// What a listener needs, and what it reads again at SIGHUP.
+struct ServerSetup {
+  std::shared_ptr<const io::stcp::ServerOptions> options;
+  std::shared_ptr<io::AllowFile> allow;
+  std::filesystem::path psk_file;
+  bool is_anonymous = false;
+  bool is_open_to_all = false;  ///< clients may prove nothing
+};
+
+/// The flags of one who dials. Reads files and may make the identity.
+/// Errors: bad_configuration, and those of the files.
+[[nodiscard]] Outcome<ClientSetup> set_up_client(const TrustOptions& trust,
+                                                 const NetworkOptions& network,
+                                                 const CommonOptions& common, Output& output);
+
+/// The flags of a listener, likewise.
+[[nodiscard]] Outcome<ServerSetup> set_up_server(const TrustOptions& trust,
+                                                 const NetworkOptions& network,
+                                                 const CommonOptions& common);
+
+/// The allow file and the shared secrets once more. Where one cannot be read, the old ones stay.
+[[nodiscard]] Outcome<> reload(ServerSetup& setup);
+
+}  // namespace sealine::cli
