@@ -36,6 +36,39 @@ int poll_timeout_ms(const std::optional<TimePoint>& deadline) {
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, INT_MAX));
 }
 
+bool may_use(AddressFamily family, const net::ip::address& address) {
+  return family == AddressFamily::any || (family == AddressFamily::ipv4) == address.is_v4();
+}
+
+/// Connects to one address, which needs no dialer and no context to run it.
+error_code connect_one(StreamCore::Socket& socket, const net::ip::tcp::endpoint& endpoint,
+                       Duration timeout) {
+  const auto from_system = [](int error) {
+    return error_code(error, net::error::get_system_category());
+  };
+  error_code ec;
+  socket.open(endpoint.protocol(), ec);
+  if (!ec) socket.native_non_blocking(true, ec);
+  if (ec) return ec;
+  const int handle = socket.native_handle();
+  if (::connect(handle, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) return {};
+  if (errno != EINPROGRESS) return from_system(errno);
+
+  std::optional<TimePoint> deadline;
+  if (timeout > Duration{}) deadline = now() + timeout;
+  ::pollfd entry{handle, POLLOUT, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&entry, 1, poll_timeout_ms(deadline));
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return from_system(errno);
+  if (ready == 0) return make_error_code(Errc::connect_timeout);
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  return from_system(error);
+}
+
 }  // namespace
 
 error_code StreamCore::wait_now(short events) {
@@ -96,10 +129,21 @@ error_code StreamCore::connect_now(const std::string& host, std::uint16_t port) 
   if (!name) return to_error_code(name.error());
   name_ = std::move(*name);
 
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const std::string target = bracketed ? host.substr(1, host.size() - 2) : host;
+  error_code result;
+  const net::ip::address literal = net::ip::make_address(target, result);
+  if (!result && may_use(client_->family, literal)) {
+    if ((result = connect_one(socket_, {literal, port}, client_->connect_timeout))) {
+      close_socket();
+      return result;
+    }
+    return handshake_now();
+  }
+
   // A context of its own, so that the one of the stream need not run.
   net::io_context context;
-  error_code result = net::error::operation_aborted;
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  result = net::error::operation_aborted;
   const auto dialer = std::make_shared<detail::Dialer>(
       context.get_executor(),
       detail::Dialer::Timing{client_->attempt_delay, client_->connect_timeout},
@@ -111,7 +155,7 @@ error_code StreamCore::connect_now(const std::string& host, std::uint16_t port) 
         const auto handle = socket.release(result);
         if (!result) socket_.assign(protocol, handle, result);
       });
-  dialer->start(bracketed ? host.substr(1, host.size() - 2) : host, port, client_->family);
+  dialer->start(target, port, client_->family);
   context.run();
   if (result) {
     close_socket();
