@@ -49,7 +49,8 @@ bool StcpEnd::saw(std::size_t event_index) const {
       events, [&](const stcp::Event& event) { return event.index() == event_index; });
 }
 
-StcpPair::StcpPair(Options options) : rng(options.seed), options_(std::move(options)) {
+StcpPair::StcpPair(Options options)
+    : rng(options.seed), options_(std::move(options)), split_rng_(options_.seed + 1) {
   auto made = crypto::make_engine(options_.engine);
   SEALINE_ASSERT(made.has_value());
   engine = std::move(*made);
@@ -138,11 +139,13 @@ bool StcpPair::step(StcpEnd& from, StcpEnd& to, const Tamper& tamper) {
   if (wire.empty()) return false;
   if (tamper) tamper(wire);
   if (options_.max_chunk_bytes == 0) {
-    deliver(to, wire);
+    const std::size_t first = wire.empty() ? 0 : options_.split_at % wire.size();
+    if (first != 0) deliver(to, ByteView(wire).first(first));
+    deliver(to, ByteView(wire).subspan(first));
     return true;
   }
   for (std::size_t at = 0; at < wire.size();) {
-    const auto count = static_cast<std::size_t>(1 + rng.below(options_.max_chunk_bytes));
+    const auto count = static_cast<std::size_t>(1 + split_rng_.below(options_.max_chunk_bytes));
     const ByteView rest = ByteView(wire).subspan(at);
     const ByteView chunk = rest.first(std::min(count, rest.size()));
     deliver(to, chunk);
@@ -153,7 +156,7 @@ bool StcpPair::step(StcpEnd& from, StcpEnd& to, const Tamper& tamper) {
 
 Bytes StcpPair::take_output(StcpEnd& end) {
   Bytes wire;
-  Bytes buffer(std::size_t{1} << 17U);
+  Bytes& buffer = buffer_;
   while (!end.to_send.empty() && end.machine->can_send()) {
     const auto sealed = end.machine->seal(end.to_send, buffer, now);
     if (!sealed || (sealed->taken == 0 && sealed->written == 0)) break;
@@ -171,8 +174,11 @@ Bytes StcpPair::take_output(StcpEnd& end) {
 }
 
 void StcpPair::deliver(StcpEnd& end, ByteView bytes) {
+  if (end.error) return;  // nobody reads any more
   end.inbox.insert(end.inbox.end(), bytes.begin(), bytes.end());
-  feed(end);
+  // Small runs are always shown; a long record is left to grow.
+  constexpr std::size_t kSmall = 512;
+  if (end.inbox.size() <= kSmall || end.inbox.size() >= end.machine->wanted_bytes()) feed(end);
 }
 
 void StcpPair::feed(StcpEnd& end) {

@@ -75,6 +75,7 @@ class StcpPair {
     std::uint64_t seed = 1;
     std::size_t psk_count = 1;        ///< secrets at the server; the client holds the last
     std::size_t max_chunk_bytes = 0;  ///< split each arrival into runs of 1..this; 0: as written
+    std::size_t split_at = 0;         ///< split each arrival once, there (modulo its length)
     crypto::EngineChoice engine = crypto::EngineChoice::fastest;
   };
 
@@ -123,6 +124,8 @@ class StcpPair {
   void feed(StcpEnd& end);
 
   Options options_;
+  Bytes buffer_ = Bytes(std::size_t{1} << 17U);
+  SeededRng split_rng_;  ///< apart, so that a split changes no key
 };
 
 }  // namespace sealine::test
