@@ -231,13 +231,15 @@ TEST_F(Legacy, window_cases) {
       {7, kBase + 1 - kWindow, false},       // one behind the window
       {8, kBase + 1 - (kWindow - 1), true},  // the oldest inside
       {9, kBase + 1 - (kWindow - 1), false},
-      {10, kBase + 10, true},                // leaves 2..9 open
-      {11, kBase + 9, true},                 //
-      {12, kBase + 2, true},                 //
-      {13, kBase + 2, false},                //
-      {14, kBase + 1, false},                // seen before the jump
-      {15, kBase + 10 + kWindow, true},      // a jump of the whole window
-      {16, kBase + 10, false},               // now behind
+      {10, kBase + 10, true},            // leaves 2..9 open
+      {11, kBase + 9, true},             //
+      {12, kBase + 2, true},             //
+      {13, kBase + 2, false},            //
+      {14, kBase + 1, false},            // seen before the jump
+      {15, kBase + 10 + kWindow, true},  // a jump of the whole window
+      {16, kBase + 10, false},           // now behind
+      {160, kBase + 9, false},           // and so is what would share a bit with one not seen
+      {161, kBase + 10 - 60, false},
       {17, kBase + 11, true},                // the oldest inside; not seen though its bit was used
       {18, kBase + 10 + kWindow - 1, true},  //
       {19, kBase + 10 + 5 * kWindow, true},  // a jump over several windows
