@@ -176,16 +176,17 @@ Bytes StcpPair::take_output(StcpEnd& end) {
 void StcpPair::deliver(StcpEnd& end, ByteView bytes) {
   if (end.error) return;  // nobody reads any more
   end.inbox.insert(end.inbox.end(), bytes.begin(), bytes.end());
-  // Small runs are always shown; a long record is left to grow.
-  constexpr std::size_t kSmall = 512;
-  if (end.inbox.size() <= kSmall || end.inbox.size() >= end.machine->wanted_bytes()) feed(end);
+  feed(end);
 }
 
 void StcpPair::feed(StcpEnd& end) {
   Bytes out(end.out_bytes);
   while (true) {
-    // A copy of its own for each call: AddressSanitizer then sees every byte read beyond it.
-    Bytes in = end.inbox;
+    // A small run gets memory of its own: AddressSanitizer then sees every byte read beyond it.
+    constexpr std::size_t kSmall = 4096;
+    Bytes copy;
+    if (end.inbox.size() <= kSmall) copy = end.inbox;
+    const MutableBytes in = copy.empty() ? MutableBytes(end.inbox) : MutableBytes(copy);
     const auto opened = end.machine->handle_bytes(in, out, now);
     if (!opened) {
       if (!end.error) end.error = opened.error();
@@ -195,7 +196,8 @@ void StcpPair::feed(StcpEnd& end) {
     end.received.insert(end.received.end(), out.begin(),
                         out.begin() + static_cast<std::ptrdiff_t>(opened->delivered));
     end.received.insert(end.received.end(), opened->spill.begin(), opened->spill.end());
-    end.inbox.assign(in.begin() + static_cast<std::ptrdiff_t>(opened->consumed), in.end());
+    end.inbox.erase(end.inbox.begin(),
+                    end.inbox.begin() + static_cast<std::ptrdiff_t>(opened->consumed));
     const std::size_t events_before = end.events.size();
     drain_events(end);
     const bool moved = opened->consumed != 0 || end.events.size() != events_before;

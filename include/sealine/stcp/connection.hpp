@@ -115,7 +115,7 @@ class SEALINE_API Connection {
   [[nodiscard]] Result<Opened> handle_bytes(MutableBytes in, MutableBytes out, TimePoint now);
 
   /// How many bytes `in` must hold, at least, for the next handle_bytes to get further. Never more
-  /// than one record.
+  /// than one record. Call handle_bytes with every arrival all the same: so it sees progress.
   [[nodiscard]] std::size_t wanted_bytes() const noexcept;
 
   /// The byte stream has ended. Truncation, unless the peer has sent CLOSE. Takes a connection in
