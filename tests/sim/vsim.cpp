@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -195,6 +196,8 @@ class World {
 
  private:
   static constexpr Duration kSettleTime = 60s;
+  static constexpr Duration kHandshakeTime = 10s;
+  static constexpr std::size_t kUnprovedBytes = 8192;  ///< of memory for a peer that proved nothing
 
   // --- what the seed decides
 
@@ -292,7 +295,14 @@ class World {
       ++result_.idle;
     }
     fire_timers();
-    for (auto& link : links_) look_at(*link);
+    for (auto& link : links_) {
+      look_at(*link);
+      for (const End* end : {link->client.get(), link->server.get()}) {
+        require(end == nullptr || end->connection().state() != stcp::State::key_exchange ||
+                    now_ - link->opened < kHandshakeTime,
+                "a handshake ends at its deadline");
+      }
+    }
     collect();
   }
 
@@ -522,8 +532,10 @@ class World {
   }
 
   std::unique_ptr<End> make_server(const stcp::ServerConfig& config, Wire& wire, End::Setup setup) {
+    const std::size_t before = ::mallinfo2().uordblks;
     auto machine = stcp::ServerConnection::create(config, engine_, rng_, now_);
     require(machine.has_value(), "a server can be made");
+    require(::mallinfo2().uordblks - before <= kUnprovedBytes, "a stranger costs 8 KiB at most");
     setup.is_paced = std::holds_alternative<stcp::PadConstantRate>(config.padding);
     return start(std::move(*machine), setup, wire);
   }
