@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sealine/base/export.hpp"
 #include "sealine/io/asio.hpp"
 
 #include <cstddef>
@@ -55,6 +56,42 @@ void complete(OperationPtr<Results...> operation, std::type_identity_t<Results>.
   operation.release()->complete(std::move(results)...);
 }
 
+/// Memory for an operation of so many bytes, from a cache of the calling thread; to be given back
+/// with the same size, on any thread.
+[[nodiscard]] SEALINE_API void* take_operation_memory(std::size_t bytes);
+SEALINE_API void give_operation_memory(void* memory, std::size_t bytes) noexcept;
+
+/// What stands in for std::allocator, so that an operation with an ordinary handler allocates
+/// nothing once the cache has warmed up.
+template <class T>
+struct OperationAllocator {
+  using value_type = T;
+
+  OperationAllocator() = default;
+
+  template <class U>
+  explicit OperationAllocator(const std::allocator<U>& /*allocator*/) noexcept {}
+
+  [[nodiscard]] T* allocate(std::size_t count) {
+    return static_cast<T*>(take_operation_memory(count * sizeof(T)));
+  }
+
+  void deallocate(T* memory, std::size_t count) noexcept {
+    give_operation_memory(memory, count * sizeof(T));
+  }
+};
+
+/// The allocator of a handler, for objects of type T.
+template <class Allocator, class T>
+struct ReboundAllocator {
+  using type = typename std::allocator_traits<Allocator>::template rebind_alloc<T>;
+};
+
+template <class U, class T>
+struct ReboundAllocator<std::allocator<U>, T> {
+  using type = OperationAllocator<T>;
+};
+
 /// A handler with its results, as a function without arguments; keeps the handler's associations.
 template <class Handler, class... Results>
 struct BoundHandler {
@@ -74,8 +111,8 @@ template <class Handler, class... Results>
 class HandlerOperation final : public Operation<Results...> {
  public:
   using Executor = net::associated_executor_t<Handler, net::any_io_executor>;
-  using Allocator = typename std::allocator_traits<
-      net::associated_allocator_t<Handler>>::template rebind_alloc<HandlerOperation>;
+  using Allocator =
+      typename ReboundAllocator<net::associated_allocator_t<Handler>, HandlerOperation>::type;
 
   static OperationPtr<Results...> make(Handler handler, const net::any_io_executor& executor) {
     Allocator allocator(net::get_associated_allocator(handler));
