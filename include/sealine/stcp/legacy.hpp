@@ -1,9 +1,5 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/base/export.hpp"
@@ -12,10 +8,14 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/rng.hpp"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
 namespace sealine::stcp {
 
-/// Packets in the layout of the first STCP description: IV of 16, 24 or 32 bytes, then the payload, under a key given
-/// beforehand.                                                                       spec: stcp.md#legacy
+/// Packets in the layout of the first STCP description: IV of 16, 24 or 32 bytes, then the payload,
+/// under a key given beforehand. spec: stcp.md#legacy
 ///
 ///   0        iv_size            iv_size + 16 + data
 ///   +--------+------------------------+---------+
@@ -34,9 +34,10 @@ struct LegacyKey {
 /// Seals packets of one key and role; there is one sender for each. One thread.
 class SEALINE_API LegacySealer {
  public:
-  /// `start` is the sender's clock now; it makes the first sequence number. Errors: bad_configuration.
-  static Result<LegacySealer> create(const LegacyKey& key, LegacyRole role, UnixMillis start, crypto::Engine& engine,
-                                     crypto::Rng& rng);
+  /// `start` is the sender's clock now; it makes the first sequence number. Errors:
+  /// bad_configuration.
+  static Result<LegacySealer> create(const LegacyKey& key, LegacyRole role, UnixMillis start,
+                                     crypto::Engine& engine, crypto::Rng& rng);
 
   /// Writes one packet; returns its length, data.size() + overhead(). `data` may not overlap `out`.
   /// Errors: value_too_large, out_of_space, sequence_exhausted.
@@ -65,11 +66,13 @@ struct LegacyPacket {
 class SEALINE_API LegacyOpener {
  public:
   struct Options {
-    bool any_time = false;  ///< also packets older than 120 s or from before our start (stored streams)
+    bool any_time =
+        false;  ///< also packets older than 120 s or from before our start (stored streams)
   };
+
   /// `role` is the sender's. Errors: bad_configuration.
-  static Result<LegacyOpener> create(const LegacyKey& key, LegacyRole role, UnixMillis start, Options options,
-                                     crypto::Engine& engine);
+  static Result<LegacyOpener> create(const LegacyKey& key, LegacyRole role, UnixMillis start,
+                                     Options options, crypto::Engine& engine);
 
   /// Opens in place. Any defect is the one error packet_not_authentic and changes nothing.
   [[nodiscard]] Result<LegacyPacket> open(MutableBytes packet, UnixMillis now);
@@ -91,9 +94,10 @@ class SEALINE_API LegacyOpener {
   crypto::Engine* engine_ = nullptr;
 };
 
-/// legacy-raw: AES-CBC with PKCS7 under the first 16 bytes of the IV, as an earlier program wrote it. It
-/// authenticates nothing, so there is no sealing form. Writes to `out` (at least packet.size()) and returns the length of the data.
-/// Any defect is packet_not_authentic.
-[[nodiscard]] SEALINE_API Result<std::size_t> open_legacy_raw(const LegacyKey& key, ByteView packet, MutableBytes out);
+/// legacy-raw: AES-CBC with PKCS7 under the first 16 bytes of the IV, as an earlier program wrote
+/// it. It authenticates nothing, so there is no sealing form. Writes to `out` (at least
+/// packet.size()) and returns the length of the data. Any defect is packet_not_authentic.
+[[nodiscard]] SEALINE_API Result<std::size_t> open_legacy_raw(const LegacyKey& key, ByteView packet,
+                                                              MutableBytes out);
 
 }  // namespace sealine::stcp

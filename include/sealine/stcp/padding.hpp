@@ -1,30 +1,34 @@
 #pragma once
 
+#include "sealine/base/error.hpp"
+#include "sealine/base/export.hpp"
+#include "sealine/base/time.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 #include <variant>
 
-#include "sealine/base/error.hpp"
-#include "sealine/base/export.hpp"
-#include "sealine/base/time.hpp"
-
 namespace sealine::stcp {
 
 struct PadNone {
   friend bool operator==(const PadNone&, const PadNone&) = default;
 };
+
 /// To the next multiple of a power of two, at least one.
 struct PadToMultiple {
   std::uint32_t multiple_bytes;
   friend bool operator==(const PadToMultiple&, const PadToMultiple&) = default;
 };
+
 /// PADME: at most 12 % more, the length leaks O(log log n) bits.
 struct PadPadme {
   friend bool operator==(const PadPadme&, const PadPadme&) = default;
 };
-/// Records of one size at a fixed pace, empty if need be: sizes and times are hidden, and the rate is bounded.
+
+/// Records of one size at a fixed pace, empty if need be: sizes and times are hidden, and the rate
+/// is bounded.
 struct PadConstantRate {
   std::uint32_t record_bytes;
   Duration interval;
