@@ -1,0 +1,105 @@
+# bash completion for sealine
+_sealine() {
+  local cur prev words cword
+  if declare -F _init_completion >/dev/null; then
+    _init_completion -n : || return
+  else
+    cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+  fi
+
+  local common='--state-dir --json -q --quiet -v -vv --color --log-format --yes --help --version'
+  local network='-4 -6 --handshake-timeout --idle-timeout --retry --limit-rate'
+  local trust='--trust --peer-key --identity --allow --psk-file --anonymous --mutual --pad'
+  local commands='pipe tunnel key peers legacy explain version help'
+  local topics="$commands options trust exit-codes files events"
+
+  local command='' action='' word i
+  for ((i = 1; i < cword; i++)); do
+    word=${words[i]}
+    case $word in
+      --state-dir | --color | --log-format) ((i++)) ;;
+      -*) ;;
+      *)
+        if [[ -z $command ]]; then
+          command=$word
+        elif [[ -z $action ]]; then
+          action=$word
+        fi
+        ;;
+    esac
+  done
+
+  local candidates=''
+  case $prev in
+    --color) candidates='auto always never' ;;
+    --log-format) candidates='text json' ;;
+    --trust) candidates='new ask pinned' ;;
+    --pad) candidates='none 256 padme' ;;
+    --iv) candidates='16 24 32' ;;
+    --role) candidates='client server' ;;
+    --state-dir)
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      return
+      ;;
+    --identity | --allow | --psk-file | --key | -o | --output)
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return
+      ;;
+    --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l)
+      return
+      ;;
+  esac
+  if [[ -z $candidates ]]; then
+    case $command in
+      '') candidates="$commands $common" ;;
+      pipe) candidates="-l --listen --keep $trust $network $common $(_sealine_peers)" ;;
+      tunnel) candidates="--listen --to --max-connections --unsafe-listen $trust $network $common" ;;
+      key)
+        case $action in
+          '') candidates='new show' ;;
+          new) candidates="--psk --identity -o --output $common" ;;
+          show)
+            if [[ $cur != -* ]]; then
+              mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+              return
+            fi
+            candidates="--qr $common"
+            ;;
+        esac
+        ;;
+      peers)
+        case $action in
+          '') candidates='list add replace forget' ;;
+          replace | forget) candidates="$(_sealine_peers) $common" ;;
+          *) candidates=$common ;;
+        esac
+        ;;
+      legacy)
+        case $action in
+          '') candidates='seal open' ;;
+          seal) candidates="--key --iv --role $common" ;;
+          open) candidates="--key --iv --role --any-time --insecure-legacy-raw $common" ;;
+        esac
+        ;;
+      explain) candidates='SL-' ;;
+      help) candidates=$topics ;;
+      *) candidates=$common ;;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$cur")
+  if declare -F __ltrim_colon_completions >/dev/null; then
+    __ltrim_colon_completions "$cur"
+  fi
+}
+
+# The names of servers that were met.
+_sealine_peers() {
+  local directory=${SEALINE_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/sealine} line
+  [[ -r $directory/known_peers ]] || return 0
+  while read -r line _; do
+    [[ -n $line && $line != \#* ]] && printf '%s\n' "$line"
+  done <"$directory/known_peers"
+}
+
+complete -F _sealine sealine

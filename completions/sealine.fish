@@ -1,0 +1,79 @@
+# fish completion for sealine
+
+function __sealine_peers
+    set -l directory $SEALINE_STATE_DIR
+    if test -z "$directory"
+        if test -n "$XDG_STATE_HOME"
+            set directory $XDG_STATE_HOME/sealine
+        else
+            set directory $HOME/.local/state/sealine
+        end
+    end
+    test -r $directory/known_peers; or return
+    string match -rv '^(#|$)' <$directory/known_peers | string replace -r ' .*' ''
+end
+
+set -l commands pipe tunnel key peers legacy explain version help
+
+complete -c sealine -f
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a pipe -d 'Standard input to a peer, the peer to standard output'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a tunnel -d 'Any TCP service, sealed between two machines'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a key -d 'Make and show keys'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a peers -d 'The keys of servers that were met'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a legacy -d 'Packets of the first STCP description'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a explain -d 'What an error code means'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a version -d 'Which version this is'
+complete -c sealine -n "not __fish_seen_subcommand_from $commands" -a help -d 'One screen about a command or a topic'
+
+complete -c sealine -l state-dir -r -a '(__fish_complete_directories)' -d 'Where identity and known peers are'
+complete -c sealine -l json -d 'Events as JSON lines'
+complete -c sealine -s q -l quiet -d 'Errors and warnings alone'
+complete -c sealine -s v -l verbose -d 'Say more'
+complete -c sealine -l color -x -a 'auto always never' -d 'Use of colour'
+complete -c sealine -l log-format -x -a 'text json' -d 'Form of a listener\'s log'
+complete -c sealine -l yes -d 'Take every question as answered with yes'
+complete -c sealine -s h -l help -d 'One screen of help'
+complete -c sealine -l version -d 'Which version this is'
+
+set -l net '__fish_seen_subcommand_from pipe tunnel'
+complete -c sealine -n $net -s 4 -d 'IPv4 alone'
+complete -c sealine -n $net -s 6 -d 'IPv6 alone'
+complete -c sealine -n $net -l handshake-timeout -x -d 'Time for the handshake (10s)'
+complete -c sealine -n $net -l idle-timeout -x -d 'End a connection on which nothing moves'
+complete -c sealine -n $net -l retry -x -d 'Go on trying to reach the peer (0)'
+complete -c sealine -n $net -l limit-rate -x -d 'Bytes a second'
+complete -c sealine -n $net -l trust -x -a 'new ask pinned' -d 'What to do with a key never seen'
+complete -c sealine -n $net -l peer-key -x -d 'The one key to accept, for this run'
+complete -c sealine -n $net -l identity -r -F -d 'The file that holds our own key'
+complete -c sealine -n $net -l allow -r -F -d 'The client keys a listener accepts'
+complete -c sealine -n $net -l psk-file -r -F -d 'The file with the shared secret'
+complete -c sealine -n $net -l anonymous -d 'Nobody is authenticated'
+complete -c sealine -n $net -l mutual -d 'Show our own key too'
+complete -c sealine -n $net -l pad -x -a 'none 256 padme' -d 'Hide sizes'
+
+complete -c sealine -n '__fish_seen_subcommand_from pipe' -s l -l listen -x -d 'Serve a connection'
+complete -c sealine -n '__fish_seen_subcommand_from pipe' -l keep -d 'Serve again and again'
+complete -c sealine -n '__fish_seen_subcommand_from pipe' -a '(__sealine_peers)'
+complete -c sealine -n '__fish_seen_subcommand_from tunnel' -l listen -x -d 'Where connections come in'
+complete -c sealine -n '__fish_seen_subcommand_from tunnel' -l to -x -d 'Where they go'
+complete -c sealine -n '__fish_seen_subcommand_from tunnel' -l max-connections -x -d 'At once (1024)'
+complete -c sealine -n '__fish_seen_subcommand_from tunnel' -l unsafe-listen -d 'Plaintext side off loopback'
+
+complete -c sealine -n '__fish_seen_subcommand_from key; and not __fish_seen_subcommand_from new show' -a 'new show'
+complete -c sealine -n '__fish_seen_subcommand_from new' -l psk -d 'A shared secret'
+complete -c sealine -n '__fish_seen_subcommand_from new' -l identity -d 'An identity'
+complete -c sealine -n '__fish_seen_subcommand_from new' -s o -l output -r -F -d 'A new file'
+complete -c sealine -n '__fish_seen_subcommand_from show' -l qr -d 'Draw it as a QR code'
+complete -c sealine -n '__fish_seen_subcommand_from show' -F
+
+complete -c sealine -n '__fish_seen_subcommand_from peers; and not __fish_seen_subcommand_from list add replace forget' -a 'list add replace forget'
+complete -c sealine -n '__fish_seen_subcommand_from replace forget' -a '(__sealine_peers)'
+
+complete -c sealine -n '__fish_seen_subcommand_from legacy; and not __fish_seen_subcommand_from seal open' -a 'seal open'
+complete -c sealine -n '__fish_seen_subcommand_from seal open' -l key -r -F -d 'The file with the key'
+complete -c sealine -n '__fish_seen_subcommand_from seal open' -l iv -x -a '16 24 32' -d 'Bytes of the IV'
+complete -c sealine -n '__fish_seen_subcommand_from seal open' -l role -x -a 'client server' -d 'Who seals'
+complete -c sealine -n '__fish_seen_subcommand_from open' -l any-time -d 'Packets older than 120 s too'
+complete -c sealine -n '__fish_seen_subcommand_from open' -l insecure-legacy-raw -d 'AES-CBC of an earlier program'
+
+complete -c sealine -n '__fish_seen_subcommand_from help' -a "$commands options trust exit-codes files events"
