@@ -312,6 +312,8 @@ ListenerStatistics ListenerCore::statistics() const noexcept {
 // --- the object of the user
 // -----------------------------------------------------------------------
 
+Listener::Listener(executor_type executor) : Listener(std::move(executor), ServerOptions()) {}
+
 Listener::Listener(executor_type executor, ServerOptions options, ListenerLimits limits)
     : Listener(std::move(executor), std::make_shared<const ServerOptions>(std::move(options)),
                limits) {}

@@ -51,12 +51,15 @@ class SEALINE_API Listener {
   using Observer = std::function<void(const HandshakeFailure&)>;
   using MakeExecutor = std::function<net::any_io_executor()>;
 
-  explicit Listener(executor_type executor, ServerOptions options = {}, ListenerLimits limits = {});
+  /// With the defaults. (No default arguments: g++ 12 cannot make them next to a co_await.)
+  explicit Listener(executor_type executor);
+  Listener(executor_type executor, ServerOptions options, ListenerLimits limits = {});
   Listener(executor_type executor, std::shared_ptr<const ServerOptions> options,
            ListenerLimits limits = {});
 
-  explicit Listener(net::io_context& context, ServerOptions options = {},
-                    ListenerLimits limits = {})
+  explicit Listener(net::io_context& context) : Listener(context.get_executor()) {}
+
+  Listener(net::io_context& context, ServerOptions options, ListenerLimits limits = {})
       : Listener(context.get_executor(), std::move(options), limits) {}
 
   Listener(Listener&&) noexcept;

@@ -191,7 +191,8 @@ error_code StreamCore::write_status() const {
 
 bool StreamCore::try_write(const Gather& source, std::size_t& n, error_code& ec) {
   n = 0;
-  if ((ec = connection_ ? write_status() : make_error_code(Errc::not_encrypted))) return true;
+  ec = connection_ ? write_status() : error_code(make_error_code(Errc::not_encrypted));
+  if (ec) return true;
   if (source.total == 0) return true;
   const std::size_t full = connection_->max_record_bytes();
 
