@@ -16,7 +16,7 @@ namespace sealine::stcp {
 namespace {
 
 constexpr TimePoint kNow{};
-constexpr std::size_t kWireBytes = 128 * 1024;
+constexpr std::size_t kWireBytes = std::size_t{128} * 1024;
 
 /// Two machines that know each other, and what they share.
 struct Pair {
@@ -80,7 +80,7 @@ struct Pair {
 };
 
 /// One record sealed by the client and opened by the server.
-void BM_record(benchmark::State& state) {
+void record(benchmark::State& state) {
   Pair pair(state.range(0) != 0, Mode::anonymous);
   if (!pair.engine || !pair.shake_hands()) {
     state.SkipWithError(pair.engine ? "no handshake" : "libipsec-mb is not to be had");
@@ -108,7 +108,7 @@ void BM_record(benchmark::State& state) {
 }
 
 /// Both ends of a whole handshake.
-void BM_handshake(benchmark::State& state) {
+void handshake(benchmark::State& state) {
   constexpr std::array kModes = {Mode::anonymous, Mode::tofu, Mode::mutual, Mode::psk};
   Pair pair(state.range(0) != 0, kModes.at(static_cast<std::size_t>(state.range(1))));
   if (!pair.engine) {
@@ -126,11 +126,11 @@ void BM_handshake(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
-BENCHMARK(BM_record)
+BENCHMARK(record)
     ->ArgNames({"ipsec_mb", "bytes"})
     ->ArgsProduct({{0, 1}, {64, 1024, 16384, 65536}})
     ->Apply(bench::iterations_from_environment);
-BENCHMARK(BM_handshake)
+BENCHMARK(handshake)
     ->ArgNames({"ipsec_mb", "mode"})
     ->ArgsProduct({{0, 1}, {0, 1, 2, 3}})
     ->Apply(bench::iterations_from_environment);

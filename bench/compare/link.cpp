@@ -55,14 +55,16 @@ double measure_link_ns(std::size_t near_core, std::size_t far_core, double time_
 }  // namespace
 }  // namespace sealine::bench
 
-int main(int argc, char** argv) try {
-  const sealine::bench::Options options(argc, argv);
-  const double link_ns = sealine::bench::measure_link_ns(
-      options.number("near", 0), options.number("far", 1), options.seconds("seconds", 0.05));
-  options.finish();
-  std::cout << std::round(link_ns) << std::endl;
-  return 0;
-} catch (const std::exception& failure) {
-  std::cerr << failure.what() << std::endl;
-  return 1;
+int main(int argc, char** argv) {
+  try {
+    const sealine::bench::Options options(argc, argv);
+    const double link_ns = sealine::bench::measure_link_ns(
+        options.number("near", 0), options.number("far", 1), options.seconds("seconds", 0.05));
+    options.finish();
+    std::cout << std::round(link_ns) << std::endl;
+    return 0;
+  } catch (const std::exception& failure) {
+    std::cerr << failure.what() << std::endl;
+    return 1;
+  }
 }

@@ -25,8 +25,8 @@ using io::stcp::Mode;
 using io::stcp::Stream;
 using Tcp = net::ip::tcp;
 
-constexpr std::size_t kTurnBytes = 64 * 1024;
-constexpr std::uint64_t kCreditBytes = 4 * 1024 * 1024;
+constexpr std::size_t kTurnBytes = std::size_t{64} * 1024;
+constexpr std::uint64_t kCreditBytes = std::uint64_t{4} * 1024 * 1024;
 constexpr std::uint64_t kWindowBytes = 2 * kCreditBytes;
 
 Mode mode_of(const std::string& name) {

@@ -179,7 +179,7 @@ class Tls13 {
     require(SSL_version(ssl.get()) == TLS1_3_VERSION, "not TLS 1.3");
     require(std::string(SSL_get_cipher_name(ssl.get())) == kSuite, "another cipher suite");
     require((SSL_session_reused(ssl.get()) == 1) == uses_psk_, "another kind of handshake");
-    return Channel(std::move(socket), std::move(ssl), tuned_);
+    return {std::move(socket), std::move(ssl), tuned_};
   }
 
   std::string make_certificate() {

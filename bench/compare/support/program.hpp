@@ -38,28 +38,30 @@ nlohmann::json request_any(Contestant& contestant, const Work& work) {
 /// stdout is what the client needs to know, and the client reads it from stdin; the last line of
 /// both is what they measured.
 template <ContestantLike Contestant>
-int run_contestant(int argc, char** argv) try {
-  die_with_parent();
-  raise_descriptor_limit();
-  const Options options(argc, argv);
-  const bool serves = options.text("role", "") == "server";
-  pin_to_core(options.number("core", serves ? 1 : 0));
-  const Work work = Work::from(options);
-  Contestant contestant(options);
-  options.finish();
-  if (serves) {
-    std::cout << contestant.listen().dump() << std::endl;
-    std::cout << serve_any(contestant, work).dump() << std::endl;
-  } else {
-    std::string line;
-    std::getline(std::cin, line);
-    contestant.learn(nlohmann::json::parse(line));
-    std::cout << request_any(contestant, work).dump() << std::endl;
+int run_contestant(int argc, char** argv) {
+  try {
+    die_with_parent();
+    raise_descriptor_limit();
+    const Options options(argc, argv);
+    const bool serves = options.text("role", "") == "server";
+    pin_to_core(options.number("core", serves ? 1 : 0));
+    const Work work = Work::from(options);
+    Contestant contestant(options);
+    options.finish();
+    if (serves) {
+      std::cout << contestant.listen().dump() << std::endl;
+      std::cout << serve_any(contestant, work).dump() << std::endl;
+    } else {
+      std::string line;
+      std::getline(std::cin, line);
+      contestant.learn(nlohmann::json::parse(line));
+      std::cout << request_any(contestant, work).dump() << std::endl;
+    }
+    return 0;
+  } catch (const std::exception& failure) {
+    std::cerr << failure.what() << std::endl;
+    return 1;
   }
-  return 0;
-} catch (const std::exception& failure) {
-  std::cerr << failure.what() << std::endl;
-  return 1;
 }
 
 }  // namespace sealine::bench

@@ -43,8 +43,8 @@ concept ContestantLike =
       { contestant.connect() } -> std::same_as<typename T::Channel>;  // client: handshake done
     };
 
-inline constexpr std::size_t kReadBytes = 256 * 1024;
-inline constexpr std::size_t kWarmUpBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
+inline constexpr std::size_t kWarmUpBytes = std::size_t{4} * 1024 * 1024;
 inline constexpr std::size_t kSmallestMessage = 16;
 
 struct Work {
