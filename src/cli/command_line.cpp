@@ -213,7 +213,7 @@ Outcome<Command> finish_peers(const Texts& t, PeersOptions::Action action) {
   if (action != PeersOptions::Action::list && t.name.empty()) {
     return usage("the NAME of the peer is missing: HOST:PORT as in `sealine peers list`");
   }
-  if (needs_key && t.key.empty()) return usage("the KEY of the peer is missing: slp1...");
+  if (needs_key && t.key.empty()) return usage("the KEY of the peer is missing: its slp1 text");
   return PeersOptions{action, t.name, t.key};
 }
 
@@ -245,6 +245,7 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
     CLI::App& sub = *parent.add_subcommand(name);
     sub.fallthrough();
     sub.set_help_flag();
+    sub.require_subcommand(0, 1);
     return sub;
   };
 
@@ -414,6 +415,8 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
+  // Behind the first command, the name of another one is a word like any other (help pipe).
+  app.require_subcommand(0, 1);
   describe_commands(app, t, entries);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

@@ -4,6 +4,7 @@
 #include "cli/secret_files.hpp"
 #include "cli/stdio.hpp"
 #include "cli/text.hpp"
+#include "sealine/base/reader.hpp"
 #include "sealine/base/secret.hpp"
 #include "sealine/io/engine.hpp"
 #include "sealine/io/secret_file.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unistd.h>
@@ -110,6 +112,37 @@ Outcome<> seal_all(const LegacyOptions& options, const stcp::LegacyKey& key, Cou
   }
 }
 
+/// Cuts a stream into packets of the raw form, which may be as short as one AES block.
+class RawFrames {
+ public:
+  explicit RawFrames(std::size_t iv_size) : iv_size_(iv_size) {}
+
+  void append(ByteView bytes) { buffer_.insert(buffer_.end(), bytes.begin(), bytes.end()); }
+
+  Result<std::optional<MutableBytes>> next_packet() {
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used_));
+    used_ = 0;
+    Reader reader(buffer_);
+    const auto length = reader.be<std::uint64_t>();
+    if (!length) return std::nullopt;
+    if (*length < 16 || *length > stcp::kMaxLegacySealedBytes) return fail(Errc::bad_length);
+    const std::size_t size = iv_size_ + static_cast<std::size_t>(*length);
+    if (reader.remaining() < size) return std::nullopt;
+    used_ = stcp::kLegacyFrameHeadBytes + size;
+    return MutableBytes(buffer_).subspan(stcp::kLegacyFrameHeadBytes, size);
+  }
+
+  [[nodiscard]] Result<> finish() const {
+    if (buffer_.size() > used_) return fail(Errc::truncated);
+    return {};
+  }
+
+ private:
+  std::size_t iv_size_;
+  std::vector<std::uint8_t> buffer_;
+  std::size_t used_ = 0;  ///< bytes at the front that were given out
+};
+
 /// Opens packets by either form.
 class Opening {
  public:
@@ -142,34 +175,38 @@ class Opening {
   std::vector<std::uint8_t> plain_;
 };
 
+Failure open_failure(const Error& error, const LegacyOptions& options, const Counts& counts) {
+  if (error.code == Errc::truncated) {
+    return {error,
+            fmt::format("the input ends within packet {}", counts.packets + 1),
+            {},
+            {},
+            kExitDamaged};
+  }
+  Failure out{error,
+              fmt::format("packet {} does not open: {}", counts.packets + 1, to_string(error.code)),
+              {},
+              "compare --key, --iv and --role at both ends",
+              counts.packets == 0 ? kExitAuthentication : kExitDamaged};
+  if (!options.any_time && !options.raw) out.hint += "; for stored packets add --any-time";
+  return out;
+}
+
 /// What was opened before stands on standard output when a packet fails.
-Outcome<> open_all(const LegacyOptions& options, const stcp::LegacyKey& key, Counts& counts) {
-  SEALINE_TRY(opening, Opening::create(options, key));
-  const auto refuse = [&](const Error& error) -> Outcome<> {
-    Failure out{
-        error,
-        fmt::format("packet {} does not open: {}", counts.packets + 1, to_string(error.code)),
-        {},
-        "compare --key, --iv and --role at both ends",
-        kExitDamaged};
-    if (counts.packets == 0) out.exit = kExitAuthentication;
-    if (!options.any_time && !options.raw) out.hint += "; for stored packets add --any-time";
-    if (error.code == Errc::truncated) {
-      out.text = fmt::format("the input ends within packet {}", counts.packets + 1);
-      out.hint.clear();
-      out.exit = kExitDamaged;
-    }
-    return std::unexpected(out);
+template <class Frames>
+Outcome<> open_frames(Frames frames, Opening opening, const LegacyOptions& options,
+                      Counts& counts) {
+  const auto refuse = [&](const Error& error) {
+    return std::unexpected(open_failure(error, options, counts));
   };
-  stcp::LegacyStreamReader reader(options.iv_size);
   std::vector<std::uint8_t> buffer(kReadBytes);
   for (;;) {
     SEALINE_TRY(piece, read_piece(buffer));
     if (piece.empty()) break;
     counts.bytes_in += piece.size();
-    reader.append(piece);
+    frames.append(piece);
     for (;;) {
-      const auto packet = reader.next_packet();
+      const auto packet = frames.next_packet();
       if (!packet) return refuse(packet.error());
       if (!*packet) break;
       const auto data = opening.open(**packet);
@@ -178,8 +215,17 @@ Outcome<> open_all(const LegacyOptions& options, const stcp::LegacyKey& key, Cou
       SEALINE_TRY(write_piece(*data, counts));
     }
   }
-  if (const auto finished = reader.finish(); !finished) return refuse(finished.error());
+  if (const auto finished = frames.finish(); !finished) return refuse(finished.error());
   return {};
+}
+
+Outcome<> open_all(const LegacyOptions& options, const stcp::LegacyKey& key, Counts& counts) {
+  SEALINE_TRY(opening, Opening::create(options, key));
+  if (options.raw) {
+    return open_frames(RawFrames(options.iv_size), std::move(opening), options, counts);
+  }
+  return open_frames(stcp::LegacyStreamReader(options.iv_size), std::move(opening), options,
+                     counts);
 }
 
 Outcome<> act(const LegacyOptions& options, Counts& counts, Output& output) {

@@ -132,6 +132,9 @@ std::string sentence(const Failure& failure) {
   std::string text =
       failure.text.empty() ? std::string(to_string(failure.error.code)) : failure.text;
   if (!detail.empty()) text += fmt::format(" ({})", detail);
+  if (const unsigned point = describe(failure.error.code).fault_point; point != 0) {
+    text += fmt::format(" (F{})", point);
+  }
   return text;
 }
 

@@ -84,7 +84,7 @@ class Output final {
 /// "SL-A03".
 [[nodiscard]] std::string code_text(Errc code);
 
-/// The sentence of a failure: its own, or the error's with errno or reason behind it.
+/// The sentence of a failure: its own, or the error's; behind it errno or reason, and n of F1..F15.
 [[nodiscard]] std::string sentence(const Failure& failure);
 
 /// Milliseconds since 1970, and since an arbitrary moment.

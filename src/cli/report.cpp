@@ -85,6 +85,17 @@ Failure key_refused(const io::stcp::Stream& stream, const std::string& peer,
   return out;
 }
 
+/// Nobody could be asked about the key: the file of known keys is not in order, and says where.
+Failure known_peers_failure(const Error& error, const std::filesystem::path& state_dir) {
+  const std::string file = state_dir.empty() ? "known_peers" : (state_dir / "known_peers").string();
+  Failure out{error, {}, {}, {}, exit_code(error, Phase::start, Proof::none)};
+  const bool is_line = error.code == Errc::bad_file_line;
+  out.text = fmt::format("{} {}", in_quotes(file),
+                         is_line ? "has a line that cannot be read" : "cannot be used");
+  if (is_line) out.hint = "correct or remove that line; comments begin with #";
+  return out;
+}
+
 /// An end of the connection that the peer did not seal, before it had sealed anything.
 bool is_silence(const Error& error, Phase phase) {
   if (phase == Phase::session || phase == Phase::connect) return false;
@@ -121,8 +132,14 @@ void report_connected(const io::stcp::Stream& stream, Output& output) {
 
 Failure dial_failure(const Error& error, const io::stcp::Stream& stream, const std::string& peer,
                      const ClientSetup& setup, const std::filesystem::path& state_dir) {
+  if (error.code == Errc::peer_key_refused ||
+      (error.code == Errc::peer_key_changed && setup.is_key_given)) {
+    return key_refused(stream, peer, setup);
+  }
   if (error.code == Errc::peer_key_changed) return key_changed(stream, peer, state_dir);
-  if (error.code == Errc::peer_key_refused) return key_refused(stream, peer, setup);
+  if (stream.verdict() && stream.verdict()->refused) {
+    return known_peers_failure(*stream.verdict()->refused, state_dir);
+  }
   const Phase phase = phase_of(stream);
   Failure out{error, {}, {}, {}, exit_code(error, phase, setup.proof)};
   if (is_silence(error, phase)) {
@@ -130,9 +147,10 @@ Failure dial_failure(const Error& error, const io::stcp::Stream& stream, const s
     const bool is_late = error.code == Errc::handshake_timeout;
     out.error = {proves ? Errc::peer_fell_silent : Errc::no_answer};
     out.text =
-        fmt::format("{} {} {}", peer, is_late ? "kept silent" : "ended the connection",
+        fmt::format("{} {} {}", peer, is_late ? "kept silent (F9)" : "ended the connection",
                     proves ? "on our proof: the secret or key is wrong, or not accepted there"
                            : "without an answer");
+    if (is_late && !proves) out.text = fmt::format("{} gave no answer in time (F9)", peer);
     out.hint = proves ? "compare the key files of both ends"
                       : "is it a sealine listener, and does it want --psk-file or --mutual?";
     return out;

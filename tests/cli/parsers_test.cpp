@@ -188,6 +188,15 @@ TEST(CommandLine, options_stand_before_or_behind_the_command) {
   }
 }
 
+TEST(CommandLine, the_name_of_a_command_may_be_a_word_elsewhere) {
+  const std::array<std::string, 2> help{"help", "pipe"};
+  EXPECT_EQ(std::get<HelpOptions>(*parse_command_line(help).command).topic, "pipe");
+  const std::array<std::string, 3> show{"key", "show", "new"};
+  EXPECT_EQ(std::get<KeyShowOptions>(*parse_command_line(show).command).file, "new");
+  const std::array<std::string, 3> peers{"peers", "forget", "tunnel"};
+  EXPECT_EQ(std::get<PeersOptions>(*parse_command_line(peers).command).name, "tunnel");
+}
+
 TEST(CommandLine, secrets_are_not_repeated_in_the_error) {
   const std::string secret = "sls1" + std::string(56, 'q');
   const std::array<std::string, 2> arguments{"pipe", secret};

@@ -36,6 +36,10 @@ class Help(cli_case.CliCase):
                 done = self.assert_exit(0, self.run_sealine("help", topic))
                 self.assert_one_screen(done.out.decode())
                 self.assertEqual("", done.err)
+                self.assertNotIn(b"usage: sealine COMMAND", done.out)
+                if topic in COMMANDS:
+                    self.assertEqual(done.out, self.run_sealine(topic, "--help").out)
+                    self.assertEqual(done.out, self.run_sealine("-h", topic).out)
 
     def test_examples_come_first(self) -> None:
         for command in COMMANDS:

@@ -58,7 +58,7 @@ class Pipe(cli_case.CliCase):
     def test_changed_key_is_a_hard_stop(self) -> None:
         listener, done, real, other = self.changed_key()
         self.assert_error("A03", 3, done)
-        self.assertIn(f"the key of {listener.name} has changed", done.err)
+        self.assertIn(f"error[SL-A03]: the key of {listener.name} has changed (F7)\n", done.err)
         for key, fingerprint in (real, other):
             self.assertIn(key, done.err)
             self.assertIn(fingerprint, done.err)
@@ -82,8 +82,10 @@ class Pipe(cli_case.CliCase):
         self.assertEqual("given", self.connected(err)["trust"])
         self.assertFalse((self.dir / "client" / "known_peers").exists())
         listener = self.listener("pipe", "-l", "127.0.0.1:0")
-        done = self.assert_error("A04", 3, self.pipe_to(listener, "--peer-key", wrong, data=b"secret"))
+        done = self.pipe_to(listener, "--peer-key", wrong, data=b"secret")
+        self.assert_error("A04", 3, done)
         self.assertIn(right, done.err)
+        self.assertIn(wrong, done.err)
 
     def test_strangers(self) -> None:
         listener = self.listener("pipe", "-l", "127.0.0.1:0", "--keep")
