@@ -10,8 +10,6 @@ from harness import st, stcp1
 
 
 class HandshakeFlood(harness.AttackCase):
-    BURST, RATE = 40, 20
-
     def handshake(self, server, source: str) -> bool:
         """Whether the server has done its part."""
         with contextlib.suppress(OSError, stcp1.Truncated), server.dial(source) as sock:
@@ -22,32 +20,35 @@ class HandshakeFlood(harness.AttackCase):
             return True
         return False
 
+    def drain(self, server, source: str) -> int:
+        """Connects as fast as it can until a handshake is refused; how many connections that took."""
+        for tried in range(0, 20000, 50):
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    server.dial(source).close()
+            if not self.handshake(server, source):
+                return tried + 51
+        self.fail("no limit of rate")
+
     def test_one_address_is_held_to_its_rate(self) -> None:
         server = self.serve()
         source = st.fresh_source()
-        begin = time.monotonic()
-        used = server.program.cpu_seconds()
-        answered, tried = 0, st.count(5000, 300)
-        honest = []
-        for i in range(tried):
+        begin, used = time.monotonic(), server.program.cpu_seconds()
+        tried = self.drain(server, source)
+        answered, honest = 0, []
+        for i in range(st.count(5000)):
             answered += self.handshake(server, source)
-            if i % (tried // 10) == 0:
+            if i % 100 == 0:
                 honest.append(server.be_honest())
-        elapsed = time.monotonic() - begin
-        harness.say(f"{answered} of {tried} handshakes served in {elapsed:.1f} s, "
-                    f"{server.program.cpu_seconds() - used:.2f} s of CPU; honest connect at most {max(honest):.2f} s")
-        self.assertGreaterEqual(answered, min(tried, self.BURST))
-        self.assertLessEqual(answered, self.BURST + self.RATE * elapsed + 2, "no limit of rate")
-        self.assertLess(answered, tried, "the flood was too slow to show anything")
+        harness.say(f"refused after {tried} connections; then {answered} of {st.count(5000)} handshakes served, in "
+                    f"{time.monotonic() - begin:.1f} s and {server.program.cpu_seconds() - used:.2f} s of CPU; honest "
+                    f"connect at most {max(honest):.2f} s")
+        self.assertGreater(tried, 40, "a burst of 40 is everybody's right")
 
     def test_the_address_is_served_again_when_it_is_quiet(self) -> None:
         server = self.serve()
         source = st.fresh_source()
-        for _ in range(2000):
-            if not self.handshake(server, source):
-                break
-        else:
-            self.fail("no limit of rate")
+        self.drain(server, source)
         st.wait_until(lambda: self.handshake(server, source), 20, "served again")
 
     def test_two_hundred_addresses(self) -> None:
