@@ -133,6 +133,7 @@ class End {
       static constexpr std::size_t kRooms[] = {0, 1, 60, 700, 5000, 5000, 5000};
       const MutableBytes out = MutableBytes(place_).first(dice_.pick(kRooms));
       const bool was_proved = established_;
+      const bool was_closed = connection().state() == stcp::State::closed;
       const auto opened = without_memory([&] { return connection().handle_bytes(in, out, now); });
       if (!opened) {
         require(connection().state() == stcp::State::error ||
@@ -144,6 +145,7 @@ class End {
       require(opened->consumed <= in.size(), "no more is consumed than there is");
       require(opened->delivered <= out.size(), "no more is delivered than there is room");
       inbox_at_ += opened->consumed;
+      if (!was_closed) consumed_ += opened->consumed;  // what comes then is thrown away
       take(out.first(opened->delivered));
       take(opened->spill);
       const std::size_t got = opened->delivered + opened->spill.size();
@@ -255,6 +257,9 @@ class End {
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
 
   [[nodiscard]] std::uint64_t delivered() const { return delivered_; }
+
+  /// Bytes of whole messages and records that were taken as good.
+  [[nodiscard]] std::uint64_t consumed() const { return consumed_; }
 
   [[nodiscard]] std::uint64_t wire_bytes() const { return wire_bytes_; }
 
@@ -534,6 +539,7 @@ class End {
   std::uint64_t sent_ = 0;
   std::uint64_t delivered_ = 0;
   std::uint64_t wire_bytes_ = 0;
+  std::uint64_t consumed_ = 0;
   std::uint16_t epoch_sent_ = 0;
   std::uint16_t epoch_received_ = 0;
   std::uint16_t rekeys_ = 0;

@@ -48,7 +48,10 @@ class Pipe final : public Wire {
     return ByteView(bytes_).subspan(at_, count);
   }
 
-  void take(std::size_t count) { at_ += count; }
+  void take(std::size_t count) {
+    at_ += count;
+    taken_ += count;
+  }
 
   void drop_all() {
     bytes_.clear();
@@ -82,7 +85,17 @@ class Pipe final : public Wire {
     marks_.clear();
   }
 
+  /// Notes where what is on its way now differs from what it was.
+  void compare_with(ByteView before) {
+    const ByteView now = front(size());
+    const auto differs = std::ranges::mismatch(before, now).in2;
+    if (differs == now.end() && before.size() == now.size()) return;
+    is_tampered = true;
+    good_bytes = std::min(good_bytes, taken_ + static_cast<std::uint64_t>(differs - now.begin()));
+  }
+
   TimePoint stalled_until{};
+  std::uint64_t good_bytes = ~std::uint64_t{0};  ///< before the first that the attacker changed
   bool is_ended = false;  ///< no byte comes behind those that are on their way
   bool is_deaf = false;   ///< nobody reads: what is written is gone
   bool is_tampered = false;
@@ -96,6 +109,7 @@ class Pipe final : public Wire {
 
   std::vector<std::uint8_t> bytes_;
   std::size_t at_ = 0;
+  std::uint64_t taken_ = 0;
   std::vector<std::size_t> marks_;
   std::vector<std::uint8_t> seen_;
 };
@@ -355,6 +369,8 @@ class World {
     trace_.add(pipe.front(count));
     pipe.take(count);
     end.process(now_, is_slow);
+    require(!end.was_established() || end.consumed() <= pipe.good_bytes,
+            "nothing that was changed on its way is taken as good");
     if (pipe.size() == 0 && pipe.is_ended && !end.end_given() && !end.is_over()) {
       end.process(now_);
       if (!end.is_over()) end.end_of_stream(now_);
@@ -460,8 +476,11 @@ class World {
     if (dice_.chance(15)) return attack();
     Link& link = *links_[dice_.below(links_.size())];
     Pipe& pipe = dice_.chance(50) ? link.up : link.down;
-    if (pipe.size() == 0) return;
+    // Once is enough, and a bit that is turned back would be as if nothing had happened.
+    if (pipe.size() == 0 || pipe.is_tampered) return;
     const Link& other = *links_[dice_.below(links_.size())];
+    const std::vector<std::uint8_t> before(pipe.front(pipe.size()).begin(),
+                                           pipe.front(pipe.size()).end());
     const std::size_t at = pipe.place(dice_);
     const std::size_t to = pipe.place(dice_);
     switch (dice_.below(6)) {
@@ -491,7 +510,7 @@ class World {
         break;
       }
     }
-    pipe.is_tampered = true;
+    pipe.compare_with(before);
   }
 
   /// The attacker's node: a connection of its own, fed with what was captured.
