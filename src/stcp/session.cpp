@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -15,6 +16,8 @@ constexpr std::uint16_t kLastEpoch = std::numeric_limits<std::uint16_t>::max();
 constexpr Duration kRekeyPause = std::chrono::seconds(1);
 constexpr std::uint64_t kRekeyPauseBytes = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kNeverBytes = std::numeric_limits<std::uint64_t>::max();
+/// Up to here a copy is cheaper than a seal in two pieces (head from the caller, trailer in place).
+constexpr std::size_t kCopiedBytes = 1024;
 /// A server waits for so many times what makes a client act by itself.
 constexpr int kServerPatience = 2;
 
@@ -101,89 +104,111 @@ OpenedRecords Session::open(MutableBytes in, MutableBytes out, TimePoint now) {
       run.record_is_partial = true;
       return run;
     }
-    const ByteView head = rest.first(kRecordHeadBytes);
-    const std::uint64_t announced = load_be64(head.data());
-    if (announced < kMinRecordLength || announced > max_record_bytes_ + kMinRecordLength) {
-      run.fault = Errc::bad_length;
+    const Result<std::size_t> length = check_record_head(rest.first(kRecordHeadBytes));
+    if (!length) [[unlikely]] {
+      run.fault = length.error().code;
       return run;
     }
-    const auto length = static_cast<std::size_t>(announced);
-    if (receive_.sequence() >= limits_->max_sequence) [[unlikely]] {
-      run.fault = Errc::too_many_empty;
-      return run;
-    }
-    receive_.prepare(*engine_);
-    if (!crypto::ct_equal(receive_.iv(), head.subspan(8))) [[unlikely]] {
-      run.fault = Errc::record_out_of_place;
-      return run;
-    }
-    run.wanted = kRecordHeadBytes + length;
+    run.wanted = kRecordHeadBytes + *length;
     if (rest.size() < run.wanted) {
       run.record_is_partial = true;
       return run;
     }
-    if (had_room && done.delivered == out.size()) return run;
+    const MutableBytes room = out.subspan(done.delivered);
+    if (had_room && room.empty()) return run;
 
-    // The front of the plaintext goes straight to the caller, whatever it turns out to be.
-    const MutableBytes sealed = rest.subspan(kRecordHeadBytes, length);
-    MutableBytes front = out.subspan(done.delivered);
-    front = front.first(std::min(front.size(), length - kMinRecordLength));
-    if (receive_state_ == ReceiveState::discarding) front = {};
-    if (!engine_->gcm_open(receive_.key(), receive_.nonce(), head, sealed, front)) [[unlikely]] {
-      run.fault = Errc::record_not_authentic;
+    const Result<OpenedRecord> record = open_record(rest.first(run.wanted), room, now);
+    if (!record) [[unlikely]] {
+      run.fault = record.error().code;
       return run;
     }
-    receive_.advance();
-
-    const std::size_t plaintext_bytes = length - kRecordTagBytes;
-    const auto trailer = parse_trailer(
-        sealed.subspan(plaintext_bytes - kRecordTrailerBytes).first<kRecordTrailerBytes>(),
-        plaintext_bytes);
-    if (!trailer) [[unlikely]] {
-      secure_wipe(front);
-      run.fault = trailer.error().code;
-      return run;
-    }
-    const std::size_t data_bytes = plaintext_bytes - kRecordTrailerBytes - trailer->pad_bytes;
-    ++statistics_.records_received;
-    statistics_.wire_bytes_received += run.wanted;
-    add_to_rekey(length, now);
-    if (limits_->idle_timeout > Duration{}) timers_.set(Timer::idle, now + limits_->idle_timeout);
-
-    if (trailer->type == RecordType::data && data_bytes > 0) [[likely]] {
+    if (record->brings_data()) [[likely]] {
       receive_budget_.brought_data(now);
-      done.consumed += run.wanted;
-      run.wanted = kRecordHeadBytes;
-      if (receive_state_ == ReceiveState::discarding) continue;
-      statistics_.data_bytes_received += data_bytes;
-      const std::size_t fitted = std::min(front.size(), data_bytes);
-      done.delivered += fitted;
-      if (fitted < data_bytes) {
-        done.spill = sealed.subspan(fitted, data_bytes - fitted);
+      if (receive_state_ == ReceiveState::open) deliver(*record, room, done);
+    } else {
+      run.fault = handle_record(*record, now);
+      if (run.fault) [[unlikely]] {
+        secure_wipe(record->front);
         return run;
       }
-      continue;
-    }
-
-    // A record without application bytes. Its few data may lie in both places.
-    ByteArray<kMaxControlDataBytes> data{};
-    const std::size_t kept = std::min(data_bytes, data.size());
-    const std::size_t in_front = std::min(front.size(), kept);
-    std::ranges::copy(front.first(in_front), data.begin());
-    std::ranges::copy(sealed.subspan(in_front, kept - in_front),
-                      data.begin() + static_cast<std::ptrdiff_t>(in_front));
-    run.fault = handle_record(*trailer, ByteView(data).first(kept), now);
-    if (run.fault) [[unlikely]] {
-      secure_wipe(front);
-      return run;
     }
     done.consumed += run.wanted;
     run.wanted = kRecordHeadBytes;
-    if (!events_.empty()) return run;
+    if (!done.spill.empty() || !events_.empty()) return run;
   }
 }
 
-std::optional<Errc> Session::handle_record(RecordTrailer trailer, ByteView data, TimePoint now) {
+/// Length (F1), then IV (F11), both before the body is there.
+Result<std::size_t> Session::check_record_head(ByteView head) {
+  const std::uint64_t length = load_be64(head.data());
+  if (length < kMinRecordLength || length > max_record_bytes_ + kMinRecordLength) [[unlikely]] {
+    return fail(Errc::bad_length);
+  }
+  if (receive_.sequence() >= limits_->max_sequence) [[unlikely]] {
+    return fail(Errc::too_many_empty);
+  }
+  receive_.prepare(*engine_);
+  if (!crypto::ct_equal(receive_.iv(), head.subspan(8))) [[unlikely]] {
+    return fail(Errc::record_out_of_place);
+  }
+  return static_cast<std::size_t>(length);
+}
+
+/// Tag (F12), then pad, type and size of the data (F13).
+Result<Session::OpenedRecord> Session::open_record(MutableBytes wire, MutableBytes room,
+                                                   TimePoint now) {
+  const std::size_t length = wire.size() - kRecordHeadBytes;
+  OpenedRecord record{.sealed = wire.subspan(kRecordHeadBytes), .front = {}, .trailer = {}};
+  // The front of a long plaintext goes straight to the caller, whatever it turns out to be.
+  const bool is_long = length > kCopiedBytes + kMinRecordLength;
+  if (is_long && receive_state_ == ReceiveState::open) {
+    record.front = room.first(std::min(room.size(), length - kMinRecordLength));
+  }
+  if (!engine_->gcm_open(receive_.key(), receive_.nonce(), wire.first(kRecordHeadBytes),
+                         record.sealed, record.front)) [[unlikely]] {
+    return fail(Errc::record_not_authentic);
+  }
+  receive_.advance();
+
+  const std::size_t plaintext_bytes = length - kRecordTagBytes;
+  const std::size_t trailer_at = plaintext_bytes - kRecordTrailerBytes;
+  const auto trailer = parse_trailer(record.sealed.subspan(trailer_at).first<kRecordTrailerBytes>(),
+                                     plaintext_bytes);
+  if (!trailer) [[unlikely]] {
+    secure_wipe(record.front);
+    return std::unexpected(trailer.error());
+  }
+  record.trailer = *trailer;
+  record.data_bytes = trailer_at - trailer->pad_bytes;
+
+  ++statistics_.records_received;
+  statistics_.wire_bytes_received += wire.size();
+  add_to_rekey(length, now);
+  if (limits_->idle_timeout > Duration{}) timers_.set(Timer::idle, now + limits_->idle_timeout);
+  return record;
+}
+
+void Session::deliver(const OpenedRecord& record, MutableBytes room, Opened& done) {
+  std::size_t fitted = std::min(record.front.size(), record.data_bytes);
+  if (record.front.empty()) {
+    fitted = std::min(room.size(), record.data_bytes);
+    if (fitted != 0) std::memcpy(room.data(), record.sealed.data(), fitted);
+  }
+  done.delivered += fitted;
+  done.spill = record.sealed.subspan(fitted, record.data_bytes - fitted);
+  statistics_.data_bytes_received += record.data_bytes;
+}
+
+std::optional<Errc> Session::handle_record(const OpenedRecord& record, TimePoint now) {
+  // Its few data may lie in both places.
+  ByteArray<kMaxControlDataBytes> kept{};
+  const std::size_t kept_bytes = std::min(record.data_bytes, kept.size());
+  const std::size_t in_front = std::min(record.front.size(), kept_bytes);
+  std::ranges::copy(record.front.first(in_front), kept.begin());
+  std::ranges::copy(record.sealed.subspan(in_front, kept_bytes - in_front),
+                    kept.begin() + static_cast<std::ptrdiff_t>(in_front));
+  const ByteView data = ByteView(kept).first(kept_bytes);
+  const RecordTrailer& trailer = record.trailer;
   std::optional<Errc> fault;
   // F14 comes before F15: what is out of its place is never acted on, nor what is one too many.
   switch (trailer.type) {
@@ -370,12 +395,17 @@ std::size_t Session::seal_record(RecordType type, ByteView data, MutableBytes ou
   send_.prepare(*engine_);
   const MutableBytes head = out.first(kRecordHeadBytes);
   store_be64(length, head.data());
-  std::ranges::copy(send_.iv(), head.begin() + 8);
+  std::memcpy(head.data() + 8, send_.iv().data(), kIvBytes);
   const MutableBytes sealed = out.subspan(kRecordHeadBytes, length);
   const std::size_t pad_bytes = body_bytes - data.size();
-  std::ranges::fill(sealed.subspan(data.size(), pad_bytes), std::uint8_t{0});
+  if (pad_bytes != 0) std::memset(sealed.data() + data.size(), 0, pad_bytes);
   encode_trailer({type, pad_bytes}, sealed.subspan(body_bytes).first<kRecordTrailerBytes>());
-  engine_->gcm_seal(send_.key(), send_.nonce(), head, data, sealed);
+  ByteView from_caller = data;
+  if (data.size() <= kCopiedBytes) {
+    if (!data.empty()) std::memcpy(sealed.data(), data.data(), data.size());
+    from_caller = {};
+  }
+  engine_->gcm_seal(send_.key(), send_.nonce(), head, from_caller, sealed);
   send_.advance();
 
   ++statistics_.records_sent;

@@ -165,8 +165,23 @@ class Session {
   /// Small control records that wait; R1 to R3 and CLOSE are states of their own.
   enum class Due : std::uint8_t { ask_rekey = 1, pin_update = 2, ping = 4 };
 
-  [[nodiscard]] std::optional<Errc> handle_record(RecordTrailer trailer, ByteView data,
-                                                  TimePoint now);
+  /// A record that has verified: its plaintext lies in `front` first and in `sealed` behind that.
+  struct OpenedRecord {
+    MutableBytes sealed;
+    MutableBytes front;
+    RecordTrailer trailer;
+    std::size_t data_bytes = 0;
+
+    [[nodiscard]] bool brings_data() const noexcept {
+      return trailer.type == RecordType::data && data_bytes > 0;
+    }
+  };
+
+  [[nodiscard]] Result<std::size_t> check_record_head(ByteView head);
+  [[nodiscard]] Result<OpenedRecord> open_record(MutableBytes wire, MutableBytes room,
+                                                 TimePoint now);
+  void deliver(const OpenedRecord& record, MutableBytes room, Opened& done);
+  [[nodiscard]] std::optional<Errc> handle_record(const OpenedRecord& record, TimePoint now);
   void handle_close(std::uint8_t reason);
   [[nodiscard]] std::optional<Errc> check_rekey(ByteView data) const;
   [[nodiscard]] std::optional<Errc> handle_rekey(ByteView data, TimePoint now);
