@@ -282,27 +282,26 @@ class Stcp {
   nlohmann::json receive_in_turn(const Work& work) {
     Tcp::socket credit = acceptor_->accept();
     credit.set_option(Tcp::no_delay(true));
-    std::uint64_t received = 0;
     for (std::size_t index = 0; index < work.connection_count; ++index) {
       Stream stream(acceptor_->accept(), server_options_);
       stream.handshake();
       check(stream);
-      spawn(count_bytes(std::move(stream), received));
+      spawn(count_bytes(std::move(stream)));
     }
     net::write(credit, net::buffer(&kGoOn, 1));
     const Stopwatch watch;
     for (std::uint64_t next = kCreditBytes; next <= work.total_bytes; next += kCreditBytes) {
-      while (received < next) context_.run_one();
+      while (received_bytes_ < next) context_.run_one();
       net::write(credit, net::buffer(&kGoOn, 1));
     }
-    return transfer_report(received, watch.wall_s(), watch.cpu_used_s());
+    return transfer_report(received_bytes_, watch.wall_s(), watch.cpu_used_s());
   }
 
-  net::awaitable<void> count_bytes(Stream stream, std::uint64_t& received) {
+  net::awaitable<void> count_bytes(Stream stream) {
     std::vector<std::uint8_t> buffer(kTurnBytes);
     for (io::error_code ended; !ended;) {
-      received += co_await stream.async_read_some(net::buffer(buffer),
-                                                  net::redirect_error(net::use_awaitable, ended));
+      received_bytes_ += co_await stream.async_read_some(
+          net::buffer(buffer), net::redirect_error(net::use_awaitable, ended));
     }
   }
 
@@ -344,6 +343,7 @@ class Stcp {
   std::shared_ptr<const io::stcp::ServerOptions> server_options_;
   std::shared_ptr<const io::stcp::ClientOptions> client_options_;
   std::uint16_t port_ = 0;
+  std::uint64_t received_bytes_ = 0;  ///< of all connections in turn
 };
 
 }  // namespace
