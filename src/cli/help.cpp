@@ -89,7 +89,7 @@ new    makes a shared secret (--psk, the default), for --psk-file at both ends,
        or an identity (--identity), for --identity FILE. It goes to standard
        output, or to a new FILE, readable for you alone.
 show   prints the public key of an identity with its fingerprint, or the text of
-       a shared secret. Without FILE: this machine's identity, made at first need.
+       a shared secret. Without FILE: our identity, made at first need.
 
   -o, --output FILE           never overwrites
   --qr                        draws the text as a QR code

@@ -150,7 +150,7 @@ Failure dial_failure(const Error& error, const io::stcp::Stream& stream, const s
         fmt::format("{} {} {}", peer, is_late ? "kept silent (F9)" : "ended the connection",
                     proves ? "on our proof: the secret or key is wrong, or not accepted there"
                            : "without an answer");
-    if (is_late && !proves) out.text = fmt::format("{} gave no answer in time (F9)", peer);
+    if (is_late && !proves) out.text = fmt::format("{} kept silent until the deadline (F9)", peer);
     out.hint = proves ? "compare the key files of both ends"
                       : "is it a sealine listener, and does it want --psk-file or --mutual?";
     return out;
