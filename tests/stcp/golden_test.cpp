@@ -35,6 +35,8 @@ const json& vectors() {
   return all;
 }
 
+std::string text_of(const json& value) { return value.get<std::string>(); }
+
 std::unique_ptr<crypto::Engine> engine_of(
     crypto::EngineChoice choice = crypto::EngineChoice::fastest) {
   return std::move(*crypto::make_engine(choice));
@@ -70,8 +72,8 @@ TEST(StcpGolden, ratchet_steps) {
       ck = step["ck_next"];
       ASSERT_EQ(machine.sequence(), step["seq"].get<std::uint64_t>());
       machine.prepare(*engine);
-      EXPECT_EQ(to_hex(machine.key()), step["rk"]);
-      EXPECT_EQ(to_hex(machine.iv()), step["iv"]);
+      EXPECT_EQ(to_hex(machine.key()), text_of(step["rk"]));
+      EXPECT_EQ(to_hex(machine.iv()), text_of(step["iv"]));
       machine.advance();
     }
     const json& other = ratchet["other"];
@@ -109,7 +111,7 @@ struct Transcript {
   std::shared_ptr<const crypto::KeyPair> identity(const json& end) const {
     auto pair =
         crypto::KeyPair::from_secret(*engine, secret_of<crypto::PrivateKey>(end["static_secret"]));
-    EXPECT_EQ(to_hex(pair.public_key.bytes), end["static_public"]);
+    EXPECT_EQ(to_hex(pair.public_key.bytes), text_of(end["static_public"]));
     return std::make_shared<crypto::KeyPair>(std::move(pair));
   }
 
@@ -153,8 +155,8 @@ TEST_P(StcpGoldenHandshake, secrets_of_the_schedule) {
   auto server = noise::HandshakeState::create(pattern, noise::Role::responder, server_inputs,
                                               *t.engine, t.server_rng);
   ASSERT_TRUE(client && server);
-  EXPECT_EQ(to_hex(client->prepare_ephemeral().bytes), v["client"]["ephemeral_public"]);
-  EXPECT_EQ(to_hex(server->prepare_ephemeral().bytes), v["server"]["ephemeral_public"]);
+  EXPECT_EQ(to_hex(client->prepare_ephemeral().bytes), text_of(v["client"]["ephemeral_public"]));
+  EXPECT_EQ(to_hex(server->prepare_ephemeral().bytes), text_of(v["server"]["ephemeral_public"]));
 
   const std::string settings = v["settings"];
   std::optional<detail::SasCommitment> c;
@@ -163,14 +165,14 @@ TEST_P(StcpGoldenHandshake, secrets_of_the_schedule) {
     std::optional<crypto::PublicKey> s_c;
     if (mode == Mode::mutual) s_c = t.client_config.identity->public_key;
     c = detail::commit(*t.engine, n_a, s_c);
-    EXPECT_EQ(to_hex(*c), v["C"]);
+    EXPECT_EQ(to_hex(*c), text_of(v["C"]));
   }
   const std::array<std::string, 3> payloads = {
       settings + (c ? to_hex(*c) : ""), settings + (c ? v["nB"] : json("")).get<std::string>(), ""};
   for (std::size_t i = 0; i < v["messages"].size(); ++i) {
     const json& message = v["messages"][i];
     EXPECT_EQ(message["step"].get<std::size_t>(), i + 1);
-    EXPECT_EQ(message["dir"], i % 2 == 0 ? "c2s" : "s2c");
+    EXPECT_EQ(text_of(message["dir"]), i % 2 == 0 ? "c2s" : "s2c");
     auto& writer = i % 2 == 0 ? *client : *server;
     auto& reader = i % 2 == 0 ? *server : *client;
     Bytes wire(512);
@@ -185,18 +187,18 @@ TEST_P(StcpGoldenHandshake, secrets_of_the_schedule) {
     opened.resize(*read);
     EXPECT_EQ(to_hex(opened), payloads[i]);
   }
-  EXPECT_EQ(to_hex(client->hash()), v["h"]);
-  EXPECT_EQ(to_hex(server->hash()), v["h"]);
+  EXPECT_EQ(to_hex(client->hash()), text_of(v["h"]));
+  EXPECT_EQ(to_hex(server->hash()), text_of(v["h"]));
   const auto h = test::hex_array<32>(v["h"].get<std::string>());
   const auto keys = std::move(*client).split();
   ASSERT_TRUE(keys);
-  EXPECT_EQ(to_hex(keys->initiator_to_responder.expose()), v["k_c2s"]);
-  EXPECT_EQ(to_hex(keys->responder_to_initiator.expose()), v["k_s2c"]);
+  EXPECT_EQ(to_hex(keys->initiator_to_responder.expose()), text_of(v["k_c2s"]));
+  EXPECT_EQ(to_hex(keys->responder_to_initiator.expose()), text_of(v["k_s2c"]));
 
   const detail::KeySchedule schedule = detail::make_key_schedule(*t.engine, *keys, h);
-  EXPECT_EQ(to_hex(schedule.client_to_server.expose()), v["ck_c2s"]);
-  EXPECT_EQ(to_hex(schedule.server_to_client.expose()), v["ck_s2c"]);
-  EXPECT_EQ(to_hex(schedule.exporter.expose()), v["exp"]);
+  EXPECT_EQ(to_hex(schedule.client_to_server.expose()), text_of(v["ck_c2s"]));
+  EXPECT_EQ(to_hex(schedule.server_to_client.expose()), text_of(v["ck_s2c"]));
+  EXPECT_EQ(to_hex(schedule.exporter.expose()), text_of(v["exp"]));
 
   if (v.contains("sas")) {
     const std::uint32_t sas = detail::short_authentication_string(
@@ -206,9 +208,10 @@ TEST_P(StcpGoldenHandshake, secrets_of_the_schedule) {
   }
   if (v.contains("hint")) {
     const ServerPsk psk_row = ServerPsk::make(*t.engine, t.client_config.psk->clone());
-    EXPECT_EQ(to_hex(psk_row.hint_key.expose()), v["hint_key"]);
+    EXPECT_EQ(to_hex(psk_row.hint_key.expose()), text_of(v["hint_key"]));
     const auto e_c = test::hex_array<32>(v["client"]["ephemeral_public"].get<std::string>());
-    EXPECT_EQ(to_hex(detail::make_hint(*t.engine, psk_row.hint_key.expose(), e_c)), v["hint"]);
+    EXPECT_EQ(to_hex(detail::make_hint(*t.engine, psk_row.hint_key.expose(), e_c)),
+              text_of(v["hint"]));
   }
 }
 
@@ -221,16 +224,16 @@ TEST_P(StcpGoldenHandshake, values_of_the_rekey) {
       *t.engine, secret_of<crypto::PrivateKey>(rekey["client_secret"]));
   const auto server = crypto::KeyPair::from_secret(
       *t.engine, secret_of<crypto::PrivateKey>(rekey["server_secret"]));
-  EXPECT_EQ(to_hex(client.public_key.bytes), v["records"][6]["data"]);
-  EXPECT_EQ(to_hex(server.public_key.bytes), v["records"][8]["data"]);
+  EXPECT_EQ(to_hex(client.public_key.bytes), text_of(v["records"][6]["data"]));
+  EXPECT_EQ(to_hex(server.public_key.bytes), text_of(v["records"][8]["data"]));
   detail::SharedX x;
   ASSERT_TRUE(t.engine->x25519(client.secret.expose(), server.public_key.view(), x.writable()));
-  EXPECT_EQ(to_hex(x.expose()), rekey["x"]);
+  EXPECT_EQ(to_hex(x.expose()), text_of(rekey["x"]));
   ByteArray<32> hk{};
   t.engine->sha256({test::hex_array<32>(v["h"].get<std::string>()), client.public_key.bytes,
                     server.public_key.bytes},
                    hk);
-  EXPECT_EQ(to_hex(hk), rekey["hk"]);
+  EXPECT_EQ(to_hex(hk), text_of(rekey["hk"]));
 
   // Each chain, stepped by every record up to and with R2 or R3, then mixed; its key and IV open
   // what follows.
@@ -312,9 +315,9 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
     const std::string dir = message["dir"];
     const std::size_t before = streams[dir].size();
     move(from, to, dir, {}, nullptr);
-    EXPECT_EQ(to_hex(ByteView(streams[dir]).subspan(before)), message["wire"]);
+    EXPECT_EQ(to_hex(ByteView(streams[dir]).subspan(before)), text_of(message["wire"]));
   }
-  EXPECT_EQ(to_hex(ByteView(streams["c2s"]).first(24)), v["prologue"]);
+  EXPECT_EQ(to_hex(ByteView(streams["c2s"]).first(24)), text_of(v["prologue"]));
   std::size_t before = streams["c2s"].size();
   move(*client, *server, "c2s", {}, nullptr);
   const std::string step_3 =
@@ -334,7 +337,7 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
     Bytes value(exporter["n"].get<std::size_t>());
     ASSERT_TRUE(end->export_key(exporter["label"].get<std::string>(),
                                 from_hex(exporter["ctx"].get<std::string>()), value));
-    EXPECT_EQ(to_hex(value), exporter["value"]);
+    EXPECT_EQ(to_hex(value), text_of(exporter["value"]));
   }
 
   for (std::size_t i = 1; i < v["records"].size(); ++i) {
@@ -348,8 +351,8 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
     Bytes wire(4096);
     Bytes received;
     std::size_t written = 0;
-    EXPECT_EQ(from.statistics().epoch_sent, record["epoch"]);
-    EXPECT_EQ(from.statistics().records_sent, record["seq"]);
+    EXPECT_EQ(from.statistics().epoch_sent, record["epoch"].get<std::uint64_t>());
+    EXPECT_EQ(from.statistics().records_sent, record["seq"].get<std::uint64_t>());
     if (record["type"] == "DATA") {
       ASSERT_TRUE(from.set_padding(record["pad"] == 0
                                        ? Padding(PadNone{})
@@ -366,7 +369,7 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
       written = from.poll_transmit(wire, now);
     }
     wire.resize(written);
-    EXPECT_EQ(to_hex(wire), record["wire"]);
+    EXPECT_EQ(to_hex(wire), text_of(record["wire"]));
     // R2 is made when R1 arrives; what the client says in between must be sealed first, as in the
     // file.
     move(from, to, dir, wire, &received);
@@ -377,19 +380,9 @@ TEST_P(StcpGoldenHandshake, connections_write_the_transcript) {
   EXPECT_EQ(client->state(), State::closed);
   EXPECT_EQ(server->state(), State::closed);
   for (const std::string dir : {"c2s", "s2c"}) {
-    std::string messages;
-    for (const json& message : v["messages"]) {
-      if (message["dir"] == dir) messages += message["wire"];
-    }
     ByteArray<32> digest{};
-    const Bytes records_only(
-        streams[dir].begin() + static_cast<std::ptrdiff_t>(messages.size() / 2),
-        streams[dir].end());
     t.engine->sha256({streams[dir]}, digest);
-    ByteArray<32> records_digest{};
-    t.engine->sha256({records_only}, records_digest);
-    const std::string expected = v["stream_" + dir + "_sha256"];
-    EXPECT_TRUE(to_hex(digest) == expected || to_hex(records_digest) == expected) << dir;
+    EXPECT_EQ(to_hex(digest), text_of(v["stream_" + dir + "_sha256"]));
   }
   EXPECT_EQ(t.client_rng.remaining(), 0U);
   EXPECT_EQ(t.server_rng.remaining(), 0U);

@@ -150,7 +150,7 @@ TEST(StcpData, run_ahead_changes_no_byte) {
         pair.server.machine->run_ahead();
         pair.server.machine->run_ahead();
       }
-      pair.send(pair.client, Bytes(i + 1U, 1));
+      pair.send(pair.client, Bytes(static_cast<std::size_t>(i) + 1, 1));
       pair.run();
       if (i == 5) pair.client.machine->request_rekey(pair.now);
       if (ahead) pair.client.machine->run_ahead();
