@@ -205,6 +205,10 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   // --- blocking
 
   [[nodiscard]] error_code wait_now(short events);
+  /// Whether the next receive may itself be the wait: one system call less for each message of a
+  /// conversation, where no deadline is near.
+  [[nodiscard]] bool may_sleep_in_receive();
+  void receive_sleeping();
   [[nodiscard]] bool drain_pending_now();
   void linger_now();
 
@@ -257,6 +261,7 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   bool last_receive_was_short_ = false;
   bool fin_sent_ = false;
   bool aborted_here_ = false;
+  bool sleeps_in_receive_ = false;
   bool blocking_ = false;  ///< inside of a blocking call
 };
 

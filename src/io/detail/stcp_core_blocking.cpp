@@ -7,14 +7,19 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 namespace sealine::io::stcp {
 
 using detail::now;
 
 namespace {
+
+/// A receive that sleeps looks so often whether a deadline has passed.
+constexpr std::chrono::seconds kReceiveTimeout{1};
 
 /// Says for the length of a call that it may wait.
 class BlockingCall {
@@ -87,6 +92,39 @@ error_code StreamCore::wait_now(short events) {
     if (!has_failed()) pump_transmit();
   }
   return {};
+}
+
+bool StreamCore::may_sleep_in_receive() {
+  if (phase_ != Phase::open || has_buffered() || !spill_.empty() || has_pending() ||
+      gathered_bytes_ != 0) {
+    return false;
+  }
+  const auto deadline = connection_->poll_timeout();
+  if (deadline && *deadline < now() + 2 * kReceiveTimeout) return false;
+  if (!sleeps_in_receive_) {
+    const int flags = ::fcntl(socket_.native_handle(), F_GETFL);
+    const ::timeval timeout{kReceiveTimeout.count(), 0};
+    // Whatever must not wait says so with MSG_DONTWAIT.
+    sleeps_in_receive_ =
+        flags >= 0 && ::fcntl(socket_.native_handle(), F_SETFL, flags & ~O_NONBLOCK) == 0 &&
+        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) ==
+            0;
+  }
+  return sleeps_in_receive_;
+}
+
+void StreamCore::receive_sleeping() {
+  connection_->run_ahead();
+  set_low_water();
+  if (rx_.empty()) rx_ = detail::Buffer(detail::kSmallBufferBytes);
+  rx_begin_ = rx_end_ = 0;
+  const ssize_t n = ::recv(socket_.native_handle(), rx_.bytes().data(), rx_.capacity(), 0);
+  if (n > 0) {
+    rx_end_ = static_cast<std::size_t>(n);
+    last_receive_was_short_ = rx_end_ < rx_.capacity();
+  } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    connection_->handle_timeout(now());
+  }
 }
 
 bool StreamCore::drain_pending_now() {
@@ -189,10 +227,15 @@ std::size_t StreamCore::read_now(MutableBytes target, error_code& ec) {
   bool ask_first = !last_receive_was_short_ || has_buffered() || !spill_.empty() ||
                    phase_ != Phase::open || target.empty();
   while (!ask_first || !try_read(target, n, ec)) {
+    const bool few_bytes_at_a_time = !ask_first;
     ask_first = true;
     last_receive_was_short_ = false;
     if ((ec = read_status())) break;
     if (gathered_bytes_ != 0 && send_pending()) (void)seal_gathered();
+    if (few_bytes_at_a_time && may_sleep_in_receive()) {
+      receive_sleeping();
+      continue;
+    }
     if (spill_.empty()) give_buffers_back();
     if ((ec = wait_now(has_pending() ? POLLIN | POLLOUT : POLLIN))) break;
     if (has_pending()) (void)send_pending();
