@@ -3,6 +3,7 @@
 //   echo ask HOST PORT    sends a line and prints what comes back
 #include <sealine/io/stcp.hpp>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -64,8 +65,7 @@ void ask(const char* host, std::uint16_t port) {
 
 // [client]
 
-int main(int argc, char** argv) try {
-  const std::string task = argc > 1 ? argv[1] : "";
+int run(const std::string& task, int argc, char** argv) {
   if (task == "serve") {
     net::io_context context;
     Listener listener(context);
@@ -74,12 +74,18 @@ int main(int argc, char** argv) try {
     std::fflush(stdout);
     serve(listener);
     context.run();
-  } else if (task == "ask" && argc == 4) {
-    ask(argv[2], static_cast<std::uint16_t>(std::atoi(argv[3])));
-  } else {
-    return 2;
+    return 0;
   }
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "echo: %s\n", error.what());
-  return 1;
+  if (task != "ask" || argc != 4) return 2;
+  ask(argv[2], static_cast<std::uint16_t>(std::atoi(argv[3])));
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc > 1 ? argv[1] : "", argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "echo: %s\n", error.what());
+    return 1;
+  }
 }
