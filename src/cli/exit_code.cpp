@@ -5,13 +5,15 @@
 namespace sealine::cli {
 namespace {
 
-/// What an end of the connection means that the peer did not seal.
+bool stands(Phase phase) { return phase == Phase::session || phase == Phase::unanswered; }
+
+/// What an end of the connection means that the peer did not seal. Where we prove a secret, its
+/// refusal is silence: only its first sealed record tells it from an accident.
 int silence(Phase phase, Proof proof) {
   if (phase == Phase::session) return kExitDamaged;
-  return proof == Proof::secret ? kExitAuthentication : kExitUnreachable;
+  if (proof == Proof::secret) return kExitAuthentication;
+  return stands(phase) ? kExitDamaged : kExitUnreachable;
 }
-
-bool stands(Phase phase) { return phase == Phase::session || phase == Phase::unanswered; }
 
 int of_environment(const Error& error, Phase phase) {
   const bool is_permission = error.detail == EACCES || error.detail == EPERM;
