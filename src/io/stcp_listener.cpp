@@ -175,30 +175,41 @@ void ListenerCore::begin_handshake(tcp::socket socket, const Endpoint& client) {
   half_open_.emplace(number, HalfOpen{core, client});
 
   const net::any_io_executor executor = core->executor();
-  auto over = [listener = weak_from_this(), back = executor_, number,
+  auto over = [listener = weak_from_this(), back = executor_, number, client,
                stream = Stream(core)](const error_code& ec) mutable {
-    auto report_back = [listener, number, ec, stream = std::move(stream)]() mutable {
-      if (const auto self = listener.lock()) self->handshake_over(number, ec, std::move(stream));
-    };
+    // What failed is looked at and let go here, on its own executor: it may still linger.
+    std::optional<HandshakeFailure> failure;
+    if (ec) {
+      failure = HandshakeFailure{client, stream.fault().value_or(to_error(ec)), stream.verdict(),
+                                 stream.peer().key};
+      stream = Stream();
+    }
     if (listener.expired()) return;
-    net::dispatch(back, std::move(report_back));
+    net::dispatch(back, [listener, number, failure = std::move(failure),
+                         stream = std::move(stream)]() mutable {
+      if (const auto self = listener.lock()) {
+        self->handshake_over(number, failure, std::move(stream));
+      }
+    });
   };
   net::dispatch(executor, [core, executor, over = std::move(over)]() mutable {
     core->start_handshake(detail::make_operation<error_code>(std::move(over), executor));
   });
 }
 
-void ListenerCore::handshake_over(std::uint64_t number, const error_code& ec, Stream stream) {
+void ListenerCore::handshake_over(std::uint64_t number,
+                                  const std::optional<HandshakeFailure>& failure, Stream stream) {
   const auto entry = half_open_.find(number);
   if (entry == half_open_.end()) return;
-  const Endpoint client = entry->second.client;
+  budget_.give_back(entry->second.client.address());
   half_open_.erase(entry);
-  budget_.give_back(client.address());
-  if (ec) {
+  if (failure) {
     ++counts_.failed;
-    const auto& peer = stream.peer();
-    report({client, stream.fault().value_or(to_error(ec)), stream.verdict(), peer.key});
-  } else if (!closed_) {
+    report(*failure);
+  } else if (closed_) {
+    const net::any_io_executor executor = stream.get_executor();
+    net::post(executor, [late = std::move(stream)] {});
+  } else {
     ++counts_.established;
     ready_.push_back(std::move(stream));
     hand_out();

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
@@ -173,6 +174,51 @@ TEST(StcpListener, serves_a_thousand_connections) {
   net.run_until([&] { return connected == kCount && servers.size() == kCount; });
   EXPECT_EQ(net.transfer(clients[0], servers[0], 100), "ok");
   EXPECT_EQ(net.listener().statistics().connections, kCount);
+}
+
+TEST(StcpListener, streams_may_live_on_strands_of_several_threads) {
+  Loopback net;
+  net.server_options.protocol.modes = {Mode::tofu};
+  const auto strand = net::make_strand(net.context.get_executor());
+  Listener listener(net::any_io_executor(strand), std::move(net.server_options),
+                    Loopback::generous());
+  listener.set_stream_executor(
+      [&] { return net::any_io_executor(net::make_strand(net.context.get_executor())); });
+  listener.listen("127.0.0.1", 0);
+  const std::uint16_t port = listener.port();
+  constexpr int kClients = 40;
+  std::atomic<int> served = 0;
+  const auto echo = [](Stream stream) -> net::awaitable<void> {
+    std::string text(100'000, '\0');
+    co_await net::async_read(stream, net::buffer(text), net::use_awaitable);
+    co_await net::async_write(stream, net::buffer(text), net::use_awaitable);
+    co_await stream.async_shutdown(net::use_awaitable);
+  };
+  const auto serve = [&]() -> net::awaitable<void> {
+    for (int i = 0; i < kClients; ++i) {
+      Stream stream = co_await listener.async_accept(net::use_awaitable);
+      const net::any_io_executor executor = stream.get_executor();
+      net::co_spawn(executor, echo(std::move(stream)), net::detached);
+    }
+  };
+  const auto ask = [&]() -> net::awaitable<void> {
+    const net::any_io_executor own = co_await net::this_coro::executor;
+    Stream stream(own, net.client_options);
+    co_await stream.async_connect("127.0.0.1", port, net::use_awaitable);
+    std::string text(100'000, 'x');
+    co_await net::async_write(stream, net::buffer(text), net::use_awaitable);
+    co_await net::async_read(stream, net::buffer(text), net::use_awaitable);
+    co_await stream.async_shutdown(net::use_awaitable);
+    if (++served == kClients) net.context.stop();
+  };
+  net::co_spawn(strand, serve(), net::detached);
+  for (int i = 0; i < kClients; ++i) {
+    net::co_spawn(net::make_strand(net.context.get_executor()), ask(), net::detached);
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { net.context.run(); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(served, kClients);
 }
 
 TEST(Dialer, takes_the_address_that_answers) {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -65,7 +66,8 @@ class ListenerCore : public std::enable_shared_from_this<ListenerCore> {
   void accept_next(std::size_t index);
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
   void begin_handshake(net::ip::tcp::socket socket, const Endpoint& client);
-  void handshake_over(std::uint64_t number, const error_code& ec, Stream stream);
+  void handshake_over(std::uint64_t number, const std::optional<HandshakeFailure>& failure,
+                      Stream stream);
   void hand_out();
   void report(const HandshakeFailure& failure);
   void resume_accepting();
