@@ -61,17 +61,17 @@ class BitFlips(harness.AttackCase):
         for mode in (ANON, PSK):
             start = handshake_bytes(mode, "c2s")
             size = 24 + (20 if mode == PSK else 52)
-            # For the client its session stands: an end without CLOSE, before any sealed answer.
-            codes = {3} if mode == PSK else {4, 7}
+            # For the client its session stands, and ends without CLOSE.
+            codes = {3} if mode == PSK else {7}
             self.rounds(mode, "c2s", start, start + size, st.count(20, 2), codes, mode + 20, False)
 
     def test_flip_in_a_data_record(self) -> None:
         finish = 24 + 52
         start = handshake_bytes(TOFU, "c2s") + finish
-        self.rounds(TOFU, "c2s", start, start + 24 + len(CANARY) + 20, st.count(40, 4), {4, 7}, 30, True)
+        self.rounds(TOFU, "c2s", start, start + 24 + len(CANARY) + 20, st.count(40, 4), {7}, 30, True)
         start = handshake_bytes(TOFU, "s2c")
-        # A length made longer, but not too long, is waited for: then it is an end without a sealed answer.
-        self.rounds(TOFU, "s2c", start, start + 8, st.count(10, 1), {4, 7}, 31, True)
+        # A length made longer, but not too long, is waited for.
+        self.rounds(TOFU, "s2c", start, start + 8, st.count(10, 1), {7}, 31, True)
         self.rounds(TOFU, "s2c", start + 8, start + 24 + len(CANARY) + 20, st.count(40, 3), {7}, 32, True)
 
 
