@@ -1,8 +1,7 @@
 #include "cli/command_line.hpp"
 
-#include "cli/help.hpp"
+#include "cli/option_texts.hpp"
 #include "cli/text.hpp"
-#include "cli/units.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -34,20 +33,7 @@ bool is_secret(std::string_view text) {
   return (prefix == "slk1" || prefix == "sls1") && std::ranges::all_of(text.substr(4), is_base32);
 }
 
-/// Where CLI11 writes, before the texts become values.
-struct Texts {
-  std::string state_dir, color = "auto", log_format, trust, peer_key, identity, allow, psk_file,
-                         pad;
-  std::string handshake_timeout, idle_timeout, retry, limit_rate, max_connections;
-  std::string listen, peer, to, output, file, name, key, iv, role, word;
-  bool json = false, quiet = false, yes = false, help = false, version = false;
-  bool v4 = false, v6 = false, anonymous = false, mutual = false, keep = false;
-  bool unsafe_listen = false, psk = false, new_identity = false, qr = false;
-  bool any_time = false, raw = false;
-  int verbosity = 0;
-};
-
-void add_common(CLI::App& app, Texts& t) {
+void add_common(CLI::App& app, OptionTexts& t) {
   app.add_option("--state-dir", t.state_dir);
   app.add_flag("--json", t.json);
   app.add_flag("-q,--quiet", t.quiet);
@@ -59,7 +45,7 @@ void add_common(CLI::App& app, Texts& t) {
   app.add_flag("--version", t.version);
 }
 
-void add_network(CLI::App& app, Texts& t) {
+void add_network(CLI::App& app, OptionTexts& t) {
   app.add_flag("-4", t.v4);
   app.add_flag("-6", t.v6);
   app.add_option("--handshake-timeout", t.handshake_timeout);
@@ -68,7 +54,7 @@ void add_network(CLI::App& app, Texts& t) {
   app.add_option("--limit-rate", t.limit_rate);
 }
 
-void add_trust(CLI::App& app, Texts& t) {
+void add_trust(CLI::App& app, OptionTexts& t) {
   app.add_option("--trust", t.trust);
   app.add_option("--peer-key", t.peer_key);
   app.add_option("--identity", t.identity);
@@ -85,161 +71,8 @@ struct Entry {
   std::function<Outcome<Command>()> finish;
 };
 
-Outcome<Duration> duration(std::string_view flag, const std::string& text) {
-  const auto value = parse_duration(text);
-  if (!value) {
-    return usage(
-        fmt::format("{} takes a time such as 250ms, 10s or 10m, not {}", flag, in_quotes(text)));
-  }
-  return *value;
-}
-
-Outcome<NetworkOptions> network_options(const Texts& t) {
-  NetworkOptions out;
-  if (t.v4 && t.v6) return usage("-4 and -6 exclude each other");
-  if (t.v4) out.family = io::stcp::AddressFamily::ipv4;
-  if (t.v6) out.family = io::stcp::AddressFamily::ipv6;
-  if (!t.handshake_timeout.empty()) {
-    SEALINE_TRY(value, duration("--handshake-timeout", t.handshake_timeout));
-    if (value == Duration::zero()) return usage("--handshake-timeout cannot be 0");
-    out.handshake_timeout = value;
-  }
-  if (!t.idle_timeout.empty()) {
-    SEALINE_TRY(value, duration("--idle-timeout", t.idle_timeout));
-    out.idle_timeout = value;
-  }
-  if (!t.retry.empty()) {
-    SEALINE_TRY(value, duration("--retry", t.retry));
-    out.retry = value;
-  }
-  if (!t.limit_rate.empty()) {
-    const auto value = parse_size(t.limit_rate);
-    if (!value || *value == 0) {
-      return usage(fmt::format("--limit-rate takes bytes a second such as 20M or 1GiB, not {}",
-                               in_quotes(t.limit_rate)));
-    }
-    out.limit_rate = *value;
-  }
-  return out;
-}
-
-Outcome<TrustOptions> trust_options(const Texts& t) {
-  TrustOptions out;
-  if (!t.trust.empty()) {
-    const auto policy = io::parse_trust_policy(t.trust);
-    if (!policy) {
-      return usage(fmt::format("--trust takes new, ask or pinned, not {}", in_quotes(t.trust)));
-    }
-    out.policy = *policy;
-  }
-  if (!t.pad.empty()) {
-    const auto padding = stcp::parse_padding(t.pad);
-    if (!padding) {
-      return usage(fmt::format("--pad takes none, 256 or padme, not {}", in_quotes(t.pad)));
-    }
-    out.padding = *padding;
-  }
-  out.peer_key = t.peer_key;
-  out.identity = t.identity;
-  out.allow = t.allow;
-  out.psk_file = t.psk_file;
-  out.anonymous = t.anonymous;
-  out.mutual = t.mutual;
-  return out;
-}
-
-Outcome<Command> finish_pipe(const Texts& t) {
-  PipeOptions out;
-  SEALINE_TRY(network, network_options(t));
-  SEALINE_TRY(trust, trust_options(t));
-  out.network = network;
-  out.trust = trust;
-  out.keep = t.keep;
-  if (t.listen.empty() == t.peer.empty()) {
-    return usage(t.peer.empty() ? "pipe needs -l [ADDR:]PORT to wait, or HOST:PORT to connect"
-                                : "pipe takes -l [ADDR:]PORT or HOST:PORT, not both");
-  }
-  if (!t.listen.empty()) {
-    SEALINE_TRY(address, parse_listen_address(t.listen));
-    out.listen = address;
-  } else {
-    SEALINE_TRY(address, parse_peer_address(t.peer));
-    out.peer = address;
-    if (t.keep) return usage("--keep is for a listener: pipe -l");
-  }
-  return out;
-}
-
-Outcome<Command> finish_tunnel(const Texts& t) {
-  TunnelOptions out;
-  SEALINE_TRY(network, network_options(t));
-  SEALINE_TRY(trust, trust_options(t));
-  out.network = network;
-  out.trust = trust;
-  out.unsafe_listen = t.unsafe_listen;
-  if (t.listen.empty() || t.to.empty()) {
-    return usage(fmt::format("tunnel needs {} END", t.listen.empty() ? "--listen" : "--to"));
-  }
-  SEALINE_TRY(listen, parse_listen_end(t.listen));
-  SEALINE_TRY(to, parse_target_end(t.to));
-  if (listen.is_sealed == to.is_sealed) {
-    return usage(listen.is_sealed ? "both ends are stcp://: one of them must be the plaintext side"
-                                  : "exactly one END must be stcp://");
-  }
-  out.listen = listen;
-  out.to = to;
-  if (!t.max_connections.empty()) {
-    const auto value = parse_count(t.max_connections, 1, 1'000'000);
-    if (!value) {
-      return usage(fmt::format("--max-connections takes a number from 1, not {}",
-                               in_quotes(t.max_connections)));
-    }
-    out.max_connections = static_cast<std::size_t>(*value);
-  }
-  return out;
-}
-
-Outcome<Command> finish_key_new(const Texts& t) {
-  if (t.psk && t.new_identity) return usage("--psk and --identity exclude each other");
-  if (t.json && t.output.empty()) {
-    return usage("with --json the key needs a file of its own: -o FILE");
-  }
-  return KeyNewOptions{t.new_identity, t.output};
-}
-
-Outcome<Command> finish_peers(const Texts& t, PeersOptions::Action action) {
-  const bool needs_key =
-      action == PeersOptions::Action::add || action == PeersOptions::Action::replace;
-  if (action != PeersOptions::Action::list && t.name.empty()) {
-    return usage("the NAME of the peer is missing: HOST:PORT as in `sealine peers list`");
-  }
-  if (needs_key && t.key.empty()) return usage("the KEY of the peer is missing: its slp1 text");
-  return PeersOptions{action, t.name, t.key};
-}
-
-Outcome<Command> finish_legacy(const Texts& t, bool is_sealing) {
-  LegacyOptions out;
-  out.is_sealing = is_sealing;
-  out.key = t.key;
-  if (!t.iv.empty()) {
-    if (t.iv != "16" && t.iv != "24" && t.iv != "32") {
-      return usage(fmt::format("--iv takes 16, 24 or 32, not {}", in_quotes(t.iv)));
-    }
-    out.iv_size = static_cast<std::size_t>(std::stoul(t.iv));
-  }
-  if (!t.role.empty()) {
-    if (t.role != "client" && t.role != "server") {
-      return usage(fmt::format("--role takes client or server, not {}", in_quotes(t.role)));
-    }
-    out.role = t.role == "server" ? stcp::LegacyRole::server : stcp::LegacyRole::client;
-  }
-  out.any_time = t.any_time;
-  out.raw = t.raw;
-  return out;
-}
-
 /// The words of the command line; `entries` are the commands that do something.
-void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
+void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entries) {
   add_common(app, t);
   const auto command = [&](CLI::App& parent, const char* name) -> CLI::App& {
     CLI::App& sub = *parent.add_subcommand(name);
@@ -255,7 +88,7 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
   pipe.add_flag("--keep", t.keep);
   add_network(pipe, t);
   add_trust(pipe, t);
-  entries.push_back({&pipe, [&t] { return finish_pipe(t); }});
+  entries.push_back({&pipe, [&t] { return pipe_options(t); }});
 
   CLI::App& tunnel = command(app, "tunnel");
   tunnel.add_option("--listen", t.listen);
@@ -264,14 +97,14 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
   tunnel.add_flag("--unsafe-listen", t.unsafe_listen);
   add_network(tunnel, t);
   add_trust(tunnel, t);
-  entries.push_back({&tunnel, [&t] { return finish_tunnel(t); }});
+  entries.push_back({&tunnel, [&t] { return tunnel_options(t); }});
 
   CLI::App& key = command(app, "key");
   CLI::App& key_new = command(key, "new");
   key_new.add_flag("--psk", t.psk);
   key_new.add_flag("--identity", t.new_identity);
   key_new.add_option("-o,--output", t.output);
-  entries.push_back({&key_new, [&t] { return finish_key_new(t); }});
+  entries.push_back({&key_new, [&t] { return key_new_options(t); }});
   CLI::App& key_show = command(key, "show");
   key_show.add_option("file", t.file);
   key_show.add_flag("--qr", t.qr);
@@ -286,7 +119,7 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
     CLI::App& sub = command(peers, name);
     if (action != Action::list) sub.add_option("name", t.name);
     if (action == Action::add || action == Action::replace) sub.add_option("key", t.key);
-    entries.push_back({&sub, [&t, action = action] { return finish_peers(t, action); }});
+    entries.push_back({&sub, [&t, action = action] { return peers_options(t, action); }});
   }
 
   CLI::App& legacy = command(app, "legacy");
@@ -299,7 +132,7 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
       sub.add_flag("--any-time", t.any_time);
       sub.add_flag("--insecure-legacy-raw", t.raw);
     }
-    entries.push_back({&sub, [&t, is_sealing] { return finish_legacy(t, is_sealing); }});
+    entries.push_back({&sub, [&t, is_sealing] { return legacy_options(t, is_sealing); }});
   }
 
   CLI::App& explain = command(app, "explain");
@@ -313,25 +146,6 @@ void describe_commands(CLI::App& app, Texts& t, std::vector<Entry>& entries) {
   CLI::App& help = command(app, "help");
   help.add_option("topic", t.word);
   entries.push_back({&help, [&t] { return Command(HelpOptions{t.word, false}); }});
-}
-
-Outcome<CommonOptions> common_options(const Texts& t, CommonOptions out) {
-  out.state_dir = t.state_dir;
-  out.yes = t.yes;
-  out.output.is_json = t.json;
-  out.output.is_quiet = t.quiet;
-  out.output.verbosity = t.verbosity;
-  if (t.color == "always" || t.color == "never") {
-    out.output.color = t.color == "always" ? ColorChoice::always : ColorChoice::never;
-  } else if (t.color != "auto") {
-    return usage(fmt::format("--color takes auto, always or never, not {}", in_quotes(t.color)));
-  }
-  if (t.log_format == "text" || t.log_format == "json") {
-    out.output.log_format = t.log_format == "text" ? LogFormat::text : LogFormat::json;
-  } else if (!t.log_format.empty()) {
-    return usage(fmt::format("--log-format takes text or json, not {}", in_quotes(t.log_format)));
-  }
-  return out;
 }
 
 /// CLI11's sentence in our form.
@@ -366,7 +180,7 @@ Outcome<Command> unexpected_word(CLI::App& app, const std::string& word) {
   return usage(fmt::format("{} does not take {}", last->get_name(), in_quotes(word)));
 }
 
-Outcome<Command> choose(CLI::App& app, const Texts& t, const std::vector<Entry>& entries) {
+Outcome<Command> choose(CLI::App& app, const OptionTexts& t, const std::vector<Entry>& entries) {
   const std::string name = name_of(app);
   if (t.help) return HelpOptions{name, false};
   if (t.version) return VersionOptions{};
@@ -410,7 +224,7 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
     return out;
   }
 
-  Texts t;
+  OptionTexts t;
   std::vector<Entry> entries;
   CLI::App app;
   app.set_help_flag();

@@ -92,7 +92,7 @@ class Pipe final {
         co_return fail(why);
       }
       if (!options_.keep) (*listener_)->close();
-      const std::string peer = stream.connected().peer;
+      const std::string peer = peer_text(stream);
       const int code = co_await converse(
           std::move(stream), [&](const Error& error, const io::stcp::Stream& /*ended*/) {
             return session_failure(error, peer);

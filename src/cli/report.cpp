@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 
 namespace sealine::cli {
@@ -114,10 +115,21 @@ std::string endpoint_text(const io::net::ip::tcp::endpoint& endpoint) {
   return to_text(HostPort{address.to_string(), endpoint.port()});
 }
 
+std::string peer_text(const io::stcp::Stream& stream) {
+  static constexpr std::string_view kMapped = "[::ffff:";
+  std::string peer = stream.connected().peer;
+  const std::size_t close = peer.find(']');
+  if (!peer.starts_with(kMapped) || close == std::string::npos) return peer;
+  const std::string host = peer.substr(kMapped.size(), close - kMapped.size());
+  if (host.find('.') == std::string::npos) return peer;
+  return host + peer.substr(close + 1);
+}
+
 void report_connected(const io::stcp::Stream& stream, Output& output) {
   const io::stcp::Connected who = stream.connected();
-  output.say(fmt::format("connected to {} {}", printable(who.peer), io::stcp::describe(who)));
-  Fields fields{{"peer", who.peer}};
+  const std::string peer = peer_text(stream);
+  output.say(fmt::format("connected to {} {}", printable(peer), io::stcp::describe(who)));
+  Fields fields{{"peer", peer}};
   fields.push_back({"key", who.key ? Value(crypto::public_key_text(io::thread_engine(), *who.key))
                                    : Value(nullptr)});
   fields.push_back({"trust", std::string(io::to_string(who.trust))});

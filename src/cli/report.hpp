@@ -24,6 +24,9 @@ void report_connected(const io::stcp::Stream& stream, Output& output);
 /// The same for a session that a listener had accepted.
 [[nodiscard]] Failure session_failure(const Error& error, const std::string& peer);
 
+/// The peer of an established stream: as it was dialled, or the client's address (IPv4 as such).
+[[nodiscard]] std::string peer_text(const io::stcp::Stream& stream);
+
 /// Logs handshakes that came to nothing, so many a second and then their number.
 class FailureLog final {
  public:

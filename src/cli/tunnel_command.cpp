@@ -112,7 +112,7 @@ class Tunnel final {
     const std::uint64_t id = ++served_;
     {
       report_connected(stream, *output_);
-      const std::string peer = stream.connected().peer;
+      const std::string peer = peer_text(stream);
       auto target = co_await connect_plain(options_.to, options_.network.family);
       if (target) {
         co_await relay(id, peer, std::move(stream), std::move(*target));

@@ -1,7 +1,9 @@
 """sealine pipe: who is at the other end, both directions, and how it ends."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -95,6 +97,36 @@ class Pipe(cli_case.CliCase):
         self.assertIn("--trust new", done.err)
         self.assert_exit(0, self.pipe_to(listener, "--trust", "ask", "--yes"))
         self.assert_exit(0, self.pipe_to(listener, "--trust", "pinned"))
+
+    def test_asked_on_the_terminal(self) -> None:
+        listener = self.listener("pipe", "-l", "127.0.0.1:0", "--keep")
+        for answer, code in ((b"n\n", 6), (b"y\n", 0)):
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execve(st.SEALINE, ["sealine", "pipe", listener.name, "--trust", "ask", "--color", "never"],
+                          st.environment(self.dir / "client"))
+            said = b""
+            while b"[y/N]" not in said:
+                said += os.read(terminal, 4096)
+            os.write(terminal, answer)
+            if code == 0:
+                while b"connected to" not in said:
+                    said += os.read(terminal, 4096)
+                os.write(terminal, b"\x04")
+            with contextlib.suppress(OSError):
+                while piece := os.read(terminal, 4096):
+                    said += piece
+            os.close(terminal)
+            self.assertEqual(code, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said)
+            self.assertRegex(said.decode(), rf"is new: {cli_case.KEY} {cli_case.FINGERPRINT}")
+
+    def test_ipv4_client_of_a_listener_on_all_addresses(self) -> None:
+        listener = st.sealine("pipe", "-l", "0", state=self.dir / "server")
+        self.addCleanup(listener.kill)
+        port = listener.wait_line(r"listening on \S+:(\d+)$").group(1)
+        self.assert_exit(0, self.run_sealine("pipe", f"127.0.0.1:{port}", data=b"x", state=self.dir / "client"))
+        self.assertEqual(b"x", self.finish(listener))
+        self.assertTrue(self.connected(listener.stderr)["name"].startswith("127.0.0.1:"), listener.stderr)
 
     def test_shared_secret(self) -> None:
         key = self.secret("psk")
