@@ -119,7 +119,7 @@ void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entrie
     CLI::App& sub = command(peers, name);
     if (action != Action::list) sub.add_option("name", t.name);
     if (action == Action::add || action == Action::replace) sub.add_option("key", t.key);
-    entries.push_back({&sub, [&t, action = action] { return peers_options(t, action); }});
+    entries.push_back({&sub, [&t, chosen = action] { return peers_options(t, chosen); }});
   }
 
   CLI::App& legacy = command(app, "legacy");

@@ -148,7 +148,7 @@ class Pipe(cli_case.CliCase):
         self.assert_error("A10", 3, done)
         self.assert_error("E10", 4, self.pipe_to(listener))
         self.assert_exit(0, self.pipe_to(listener, "--psk-file", self.dir / "right", data=b"x"))
-        self.assertIn("SL-A01", listener.stderr)
+        listener.wait_line("SL-A01")
 
     def test_secret_file_rules(self) -> None:
         key = self.secret("psk")
