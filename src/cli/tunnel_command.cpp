@@ -14,6 +14,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -31,6 +33,10 @@ constexpr std::uint32_t kHandshakesPerSecond = 200;
 constexpr std::uint32_t kHandshakeBurst = 400;
 
 constexpr std::uint32_t kToldFailuresPerSecond = 5;
+
+constexpr std::uint64_t kPatienceMs = 10'000;
+constexpr std::chrono::milliseconds kFirstPause{50};
+constexpr std::chrono::milliseconds kLongestPause{800};
 
 class Tunnel final {
  public:
@@ -141,8 +147,7 @@ class Tunnel final {
     const Pass pass(places_);
     const std::uint64_t id = ++served_;
     {
-      co_await handshakes_.enter();
-      auto stream = co_await dial_once();
+      auto stream = co_await dial_patiently();
       if (stream) {
         report_connected(*stream, *output_);
         co_await relay(id, dialer_->name(), std::move(*stream), std::move(socket));
@@ -156,9 +161,30 @@ class Tunnel final {
     ended();
   }
 
-  net::awaitable<Outcome<io::stcp::Stream>> dial_once() {
-    const Pass pass(handshakes_);
-    co_return co_await dialer_->dial();
+  /// One who has answered before and is silent now has mostly met his limit of handshakes: again
+  /// after a pause, for as long as a handshake may take. Never at a first contact, and never for a
+  /// key or secret that was wrong from the beginning.
+  net::awaitable<Outcome<io::stcp::Stream>> dial_patiently() {
+    const auto deadline = steady_clock_ms() + kPatienceMs;
+    for (auto pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+      {
+        co_await handshakes_.enter();
+        const Pass pass(handshakes_);
+        auto stream = co_await dialer_->dial();
+        if (stream) has_answered_ = true;
+        if (stream || !has_answered_ || !is_silence(stream.error().error.code) ||
+            steady_clock_ms() >= deadline) {
+          co_return stream;
+        }
+      }
+      net::steady_timer timer(context_, pause);
+      error_code ec;
+      co_await timer.async_wait(net::redirect_error(net::use_awaitable, ec));
+    }
+  }
+
+  static bool is_silence(Errc code) {
+    return code == Errc::no_answer || code == Errc::peer_fell_silent;
   }
 
   net::awaitable<void> relay(std::uint64_t id, const std::string& peer, io::stcp::Stream stream,
@@ -241,6 +267,7 @@ class Tunnel final {
   std::uint64_t served_ = 0;
   std::uint64_t told_second_ = 0;
   std::uint32_t told_ = 0;
+  bool has_answered_ = false;
   bool is_draining_ = false;
   int code_ = kExitFailure;
 };

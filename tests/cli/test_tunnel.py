@@ -102,6 +102,21 @@ class Tunnel(cli_case.CliCase):
         self.assertNotIn("error[", near.stderr)
         self.assertEqual(count, sum("connected to" in line for line in near.stderr_lines))
 
+    def test_more_than_the_handshakes_of_one_address(self) -> None:
+        """The far end takes a burst of 400; the near end waits for its turn, and nobody is turned away."""
+        near = self.plain(self.sealed())
+        self.echoes(near.address)
+        count = st.count(1000, 500)
+        held = []
+        for _ in range(count):
+            sock = socket.create_connection(near.address, st.WAIT)
+            self.addCleanup(sock.close)
+            sock.sendall(b"x")
+            held.append(sock)
+        for sock in held:
+            self.assertEqual(b"x", sock.recv(1))
+        self.assertNotIn("error[", near.stderr)
+
     def test_half_close(self) -> None:
         near = self.plain(self.sealed())
         self.echoes(near.address, os.urandom(500_000))
