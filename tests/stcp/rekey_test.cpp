@@ -102,6 +102,17 @@ TEST(StcpRekey, a_server_asks_once_until_the_next_r3) {
 }
 
 // SPEC stcp.md#rekey
+TEST(StcpRekey, r0_not_yet_sent_is_covered_by_an_r1_that_comes) {
+  Joined pair;
+  pair.server.machine->request_rekey(pair.now);
+  pair.client.machine->request_rekey(pair.now);
+  pair.deliver(pair.server, pair.take_output(pair.client));
+  pair.run();
+  pair.expect_epochs(1, 1);
+  EXPECT_EQ(pair.server.machine->statistics().records_sent, 1U);  // R2
+}
+
+// SPEC stcp.md#rekey
 TEST(StcpRekey, other_records_may_stand_between) {
   Joined pair;
   const auto data = [&](StcpEnd& from) {
@@ -290,6 +301,18 @@ TEST(StcpRekeyAndClose, r1_asked_for_and_close_before_it_was_sent) {
   pair.expect_epochs(0, 0);
   EXPECT_EQ(pair.client.machine->statistics().records_sent, 2U);  // FINISH, CLOSE
   pair.expect_talk(pair.server);
+}
+
+// SPEC stcp.md#close
+TEST(StcpRekeyAndClose, r0_asked_for_and_close_before_it_was_sent) {
+  Joined pair;
+  pair.server.machine->request_rekey(pair.now);
+  pair.server.machine->ping(pair.now);
+  pair.server.machine->close(pair.now);
+  pair.run();
+  pair.expect_epochs(0, 0);
+  EXPECT_EQ(pair.server.machine->statistics().records_sent, 1U);  // CLOSE
+  EXPECT_EQ(pair.client.machine->statistics().records_sent, 1U);  // FINISH
 }
 
 // SPEC stcp.md#close

@@ -271,6 +271,19 @@ TEST(StcpClose, the_answer_has_the_same_reason) {
 }
 
 // SPEC stcp.md#close
+TEST(StcpClose, an_answer_takes_the_place_of_a_close_not_yet_sent) {
+  Joined pair;
+  test::StcpRogue rogue(pair.client_config, *pair.engine, pair.rng);
+  pair.restart();
+  ASSERT_TRUE(rogue.shake_hands(*pair.server.machine, pair.now));
+  pair.server.machine->close(pair.now);
+  pair.deliver(pair.server, rogue.seal(1, Bytes{77}));
+  Bytes answer = pair.take_output(pair.server);
+  EXPECT_EQ(rogue.open(answer)->data, Bytes{77});
+  EXPECT_TRUE(answer.empty());
+}
+
+// SPEC stcp.md#close
 TEST(StcpClose, whoever_has_sent_close_does_not_answer_an_abort) {
   Joined pair;
   pair.server.machine->close(pair.now);
