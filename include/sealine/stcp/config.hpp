@@ -1,9 +1,5 @@
 #pragma once
 
-#include <memory>
-#include <optional>
-#include <vector>
-
 #include "sealine/base/secret.hpp"
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/x25519.hpp"
@@ -11,9 +7,14 @@
 #include "sealine/stcp/mode.hpp"
 #include "sealine/stcp/padding.hpp"
 
+#include <memory>
+#include <optional>
+#include <vector>
+
 namespace sealine::stcp {
 
-/// What a client decides before it connects. Must outlive the connections made with it; read only, any thread.
+/// What a client decides before it connects. Must outlive the connections made with it; read only,
+/// any thread.
 struct ClientConfig {
   Mode mode = Mode::tofu;
   std::shared_ptr<const crypto::KeyPair> identity;  ///< mode mutual
@@ -22,7 +23,8 @@ struct ClientConfig {
   Padding padding = PadNone{};
 };
 
-/// A PSK with what the server needs to recognise it by a client's hint: L(psk, "stcp1 hint", ""), computed once.
+/// A PSK with what the server needs to recognise it by a client's hint: L(psk, "stcp1 hint", ""),
+/// computed once.
 struct ServerPsk {
   crypto::Psk psk;
   Secret<32, struct HintKeyTag> hint_key;
@@ -30,7 +32,8 @@ struct ServerPsk {
   [[nodiscard]] SEALINE_API static ServerPsk make(crypto::Engine& engine, crypto::Psk psk);
 };
 
-/// What a server decides before it listens; shared by all its connections. Must outlive them; read only, any thread.
+/// What a server decides before it listens; shared by all its connections. Must outlive them; read
+/// only, any thread.
 struct ServerConfig {
   ModeSet modes = {Mode::tofu, Mode::mutual};
   std::shared_ptr<const crypto::KeyPair> identity;  ///< modes tofu, mutual
