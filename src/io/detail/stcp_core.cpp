@@ -104,8 +104,8 @@ void StreamCore::start_write(const Gather& source, Moved done) {
   error_code ec;
   if (try_write(source, n, ec)) {
     finish_later(std::move(done), ec, n);
-    if (gathered_bytes_ != 0) post_turn_flush();
-    if (has_pending()) arm_waits();
+    if (gathered_bytes_ != 0 || held_back_) post_turn_flush();
+    if (has_pending() && !held_back_) arm_waits();
     if (!has_pending()) tx_.reset();
     return;
   }
@@ -231,7 +231,7 @@ void StreamCore::drive() {
     }
   }
   if (connection_ && !is_before_open() && phase_ != Phase::closed) {
-    if (send_pending()) (void)seal_gathered();
+    (void)flush_batch();
     if (read_done_ && try_read(read_target_, over.read_bytes, over.read_ec)) {
       over.read = std::move(read_done_);
     }
@@ -243,7 +243,7 @@ void StreamCore::drive() {
   }
   if ((waiting_ == Waiting::flush || waiting_ == Waiting::shutdown) && connection_) {
     bool done = false;
-    const bool all_sealed = send_pending() && seal_gathered();
+    const bool all_sealed = flush_batch();
     if (waiting_ == Waiting::shutdown && all_sealed && connection_->can_send()) {
       connection_->close(now());
       pump_transmit();
@@ -285,6 +285,8 @@ void StreamCore::drive() {
   }
   if (has_failed() && (phase_ == Phase::open || is_before_open())) enter_linger();
 
+  // The end of a batch may have come with this write: its handler need not write again.
+  if (over.write && (held_back_ || (gathered_bytes_ != 0 && !has_pending()))) post_turn_flush();
   arm_waits();
   if (over.read) detail::complete(std::move(over.read), over.read_ec, over.read_bytes);
   if (over.write) detail::complete(std::move(over.write), over.write_ec, over.write_bytes);
@@ -325,7 +327,7 @@ void StreamCore::arm_waits() {
     if (spill_.empty()) give_buffers_back();
     arm_read();
   }
-  if (has_pending()) arm_write();
+  if (has_pending() && !held_back_) arm_write();
   arm_timer();
 }
 
@@ -443,6 +445,7 @@ void StreamCore::enter_linger() {
   tx_begin_ = tx_end_ = 0;
   gathered_.reset();
   gathered_bytes_ = 0;
+  held_back_ = false;
   error_code ignored;
   ++timer_number_;
   if (resists()) {
@@ -493,6 +496,7 @@ void StreamCore::close_socket() {
   tx_begin_ = tx_end_ = 0;
   gathered_.reset();
   gathered_bytes_ = 0;
+  held_back_ = false;
   if (const auto callback = std::exchange(on_closed_, nullptr)) callback();
 }
 

@@ -153,6 +153,11 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   void pump_transmit();
   /// Seals what batching has gathered. Whether all of it is sealed.
   bool seal_gathered();
+  /// Whether data may be sealed now: what is sealed is with the socket, or is held back and waits
+  /// for company; what was gathered before is sealed.
+  [[nodiscard]] bool make_room();
+  /// Ends a batch: what was gathered or held back goes out. Whether all is gone.
+  bool flush_batch();
   [[nodiscard]] std::size_t gather(const Gather& source, std::size_t limit);
   void send_failed(int error);
 
@@ -240,6 +245,8 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::size_t tx_end_ = 0;
   detail::Buffer gathered_;
   std::size_t gathered_bytes_ = 0;
+  /// What waits in tx_ was not offered to the socket yet: batching lets more records join it.
+  bool held_back_ = false;
 
   error_code send_error_;
   TimePoint armed_until_ = TimePoint::max();  ///< when the timer is due; max: it is not armed

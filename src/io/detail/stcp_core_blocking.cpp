@@ -129,8 +129,7 @@ void StreamCore::receive_sleeping() {
 
 bool StreamCore::drain_pending_now() {
   for (;;) {
-    const bool sent = send_pending();
-    if (sent && seal_gathered()) return true;
+    if (flush_batch()) return true;
     if (send_error_ || has_failed()) return false;
     if (const error_code ec = wait_now(has_pending() ? POLLOUT : 0)) {
       if (!send_error_) send_error_ = ec;
@@ -231,7 +230,7 @@ std::size_t StreamCore::read_now(MutableBytes target, error_code& ec) {
     ask_first = true;
     last_receive_was_short_ = false;
     if ((ec = read_status())) break;
-    if (gathered_bytes_ != 0 && send_pending()) (void)seal_gathered();
+    if (gathered_bytes_ != 0 || held_back_) (void)flush_batch();
     if (few_bytes_at_a_time && may_sleep_in_receive()) {
       receive_sleeping();
       continue;
@@ -259,8 +258,10 @@ std::size_t StreamCore::write_now(const Gather& source, error_code& ec) {
   while (!try_write(source, n, ec)) {
     if ((ec = wait_now(has_pending() ? POLLOUT : 0))) return 0;
   }
-  if (has_pending() || (!batching_ && gathered_bytes_ != 0)) (void)drain_pending_now();
-  if (gathered_bytes_ == 0) tx_.reset();
+  if ((has_pending() && !held_back_) || (!batching_ && gathered_bytes_ != 0)) {
+    (void)drain_pending_now();
+  }
+  if (!has_pending()) tx_.reset();
   return n;
 }
 

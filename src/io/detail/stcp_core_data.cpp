@@ -24,6 +24,8 @@ constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 20U;
 constexpr std::size_t kServiceEveryBytes = std::size_t{4} << 20U;
 /// Parts of a sequence smaller than this are copied together before sealing.
 constexpr std::size_t kGatherBelowBytes = 16384;
+/// Batching sends when the buffer has less room than this left.
+constexpr std::size_t kHoldBackRoomBytes = 16384;
 /// A receive that got less than this has probably emptied the socket.
 constexpr std::size_t kBulkBytes = 16384;
 /// What a server holds of a client that has not finished its handshake.
@@ -197,7 +199,7 @@ bool StreamCore::try_write(const Gather& source, std::size_t& n, error_code& ec)
   const std::size_t full = connection_->max_record_bytes();
 
   if (batching_ && source.total < full) {
-    if (gathered_bytes_ + source.total > full && (!send_pending() || !seal_gathered())) {
+    if (gathered_bytes_ + source.total > full && !make_room()) {
       ec = send_error_;
       return static_cast<bool>(ec);
     }
@@ -205,7 +207,7 @@ bool StreamCore::try_write(const Gather& source, std::size_t& n, error_code& ec)
     if (gathered_bytes_ == full) (void)seal_gathered();
     return true;
   }
-  if (!send_pending() || !seal_gathered()) {
+  if (!make_room()) {
     ec = send_error_;
     return static_cast<bool>(ec);
   }
@@ -254,21 +256,32 @@ bool StreamCore::seal_gathered() {
   return true;
 }
 
+bool StreamCore::make_room() { return (held_back_ || send_pending()) && seal_gathered(); }
+
+bool StreamCore::flush_batch() { return send_pending() && seal_gathered() && send_pending(); }
+
 std::size_t StreamCore::seal_and_send(ByteView data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
-    if (has_pending()) break;
-    provide_send_buffer(data.size() - taken);
-    const auto sealed = connection_->seal(data.subspan(taken), tx_.bytes(), now());
+    if (has_pending() && !held_back_) break;
+    if (!held_back_) provide_send_buffer(batching_ ? kLargeBufferBytes : data.size() - taken);
+    const std::size_t begin = held_back_ ? tx_end_ : 0;
+    const auto sealed = connection_->seal(data.subspan(taken), tx_.bytes().subspan(begin), now());
     if (!sealed) {
       if (!send_error_) send_error_ = to_error_code(sealed.error());
       break;
     }
-    if (sealed->taken == 0 && sealed->written == 0) break;  // a constant rate: later
+    if (sealed->written == 0) {
+      if (!held_back_) break;  // a constant rate: later
+      if (!send_pending()) break;
+      continue;
+    }
     taken += sealed->taken;
     tx_begin_ = 0;
-    tx_end_ = sealed->written;
-    if (!send_pending()) break;
+    tx_end_ = begin + sealed->written;
+    // One send and one wake-up of the peer for a buffer full of records, not for each.
+    held_back_ = batching_ && tx_.capacity() - tx_end_ >= kHoldBackRoomBytes;
+    if (!held_back_ && !send_pending()) break;
   }
   return taken;
 }
@@ -284,6 +297,7 @@ void StreamCore::provide_send_buffer(std::size_t data_bytes) {
 }
 
 bool StreamCore::send_pending() {
+  held_back_ = false;
   while (has_pending()) {
     const ByteView rest = tx_.bytes().subspan(tx_begin_, tx_end_ - tx_begin_);
     const ssize_t n =
@@ -305,6 +319,7 @@ void StreamCore::send_failed(int error) {
   if (!send_error_) send_error_ = error_code(error, net::error::get_system_category());
   tx_.reset();
   tx_begin_ = tx_end_ = 0;
+  held_back_ = false;
   gathered_.reset();
   gathered_bytes_ = 0;
 }
