@@ -21,7 +21,7 @@ net::awaitable<void> both(First first, Second second) {
   };
   net::co_spawn(executor, std::move(first), note);
   net::co_spawn(executor, std::move(second), note);
-  while (running > 0) {
+  while (running > 0) {  // NOLINT(bugprone-infinite-loop): note() counts it down
     error_code ec;
     co_await ended.async_wait(net::redirect_error(net::use_awaitable, ec));
   }

@@ -18,7 +18,7 @@
 namespace sealine::cli {
 namespace {
 
-using tcp = net::ip::tcp;
+using net::ip::tcp;
 
 constexpr std::chrono::milliseconds kNextAttempt{250};
 constexpr std::chrono::seconds kConnectTimeout{10};
@@ -91,14 +91,14 @@ net::awaitable<Result<PlainSocket>> connect_tcp(HostPort place, io::stcp::Addres
     co_await race->changed.async_wait(net::redirect_error(net::use_awaitable, ec));
   }
   for (std::size_t i = 0; i < race->sockets.size(); ++i) {
-    if (race->winner != i) race->sockets[i]->close(ec);
+    if (race->winner != i) static_cast<void>(race->sockets[i]->close(ec));
   }
   if (!race->winner) {
     if (race->running > 0) co_return fail(Errc::connect_timeout);
     co_return std::unexpected(io::to_error(race->last));
   }
   tcp::socket won = std::move(*race->sockets[*race->winner]);
-  won.set_option(tcp::no_delay(true), ec);
+  static_cast<void>(won.set_option(tcp::no_delay(true), ec));
   co_return PlainSocket(std::move(won));
 }
 
@@ -119,7 +119,7 @@ bool clear_stale(const std::string& path) {
   net::io_context context;
   net::local::stream_protocol::socket probe(context);
   error_code ec;
-  probe.connect(net::local::stream_protocol::endpoint(path), ec);
+  static_cast<void>(probe.connect(net::local::stream_protocol::endpoint(path), ec));
   if (!ec) return false;
   return ::unlink(path.c_str()) == 0;
 }
@@ -166,10 +166,10 @@ Outcome<> PlainListener::listen_unix(const std::string& path) {
   }
   error_code ec;
   net::local::stream_protocol::acceptor acceptor(executor_);
-  acceptor.open(net::local::stream_protocol(), ec);
-  if (!ec) acceptor.bind(net::local::stream_protocol::endpoint(path), ec);
+  static_cast<void>(acceptor.open(net::local::stream_protocol(), ec));
+  if (!ec) static_cast<void>(acceptor.bind(net::local::stream_protocol::endpoint(path), ec));
   if (!ec) unix_path_ = path;
-  if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
+  if (!ec) static_cast<void>(acceptor.listen(net::socket_base::max_listen_connections, ec));
   if (ec) return std::unexpected(listen_failure(ec, printable(place)));
   unix_.push_back(std::move(acceptor));
   places_.push_back(printable(place));
@@ -201,11 +201,12 @@ Outcome<> PlainListener::listen_tcp(const HostPort& place, io::stcp::AddressFami
   }
   for (const tcp::endpoint& endpoint : endpoints) {
     tcp::acceptor acceptor(executor_);
-    acceptor.open(endpoint.protocol(), ec);
-    if (!ec) acceptor.set_option(net::socket_base::reuse_address(true), ec);
-    if (!ec && endpoint.address().is_v6()) acceptor.set_option(net::ip::v6_only(true), ec);
-    if (!ec) acceptor.bind(endpoint, ec);
-    if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
+    static_cast<void>(acceptor.open(endpoint.protocol(), ec));
+    if (!ec) static_cast<void>(acceptor.set_option(net::socket_base::reuse_address(true), ec));
+    if (!ec && endpoint.address().is_v6())
+      static_cast<void>(acceptor.set_option(net::ip::v6_only(true), ec));
+    if (!ec) static_cast<void>(acceptor.bind(endpoint, ec));
+    if (!ec) static_cast<void>(acceptor.listen(net::socket_base::max_listen_connections, ec));
     if (ec) return std::unexpected(listen_failure(ec, endpoint_text(endpoint)));
     places_.push_back(endpoint_text(acceptor.local_endpoint()));
     tcp_.push_back(std::move(acceptor));
@@ -213,7 +214,7 @@ Outcome<> PlainListener::listen_tcp(const HostPort& place, io::stcp::AddressFami
   return {};
 }
 
-void PlainListener::start(std::function<net::awaitable<void>(PlainSocket)> take) {
+void PlainListener::start(const std::function<net::awaitable<void>(PlainSocket)>& take) {
   for (auto& acceptor : tcp_) {
     net::co_spawn(executor_, accept_loop(acceptor, take), net::detached);
   }
@@ -224,8 +225,8 @@ void PlainListener::start(std::function<net::awaitable<void>(PlainSocket)> take)
 
 void PlainListener::close() {
   error_code ec;
-  for (auto& acceptor : tcp_) acceptor.close(ec);
-  for (auto& acceptor : unix_) acceptor.close(ec);
+  for (auto& acceptor : tcp_) static_cast<void>(acceptor.close(ec));
+  for (auto& acceptor : unix_) static_cast<void>(acceptor.close(ec));
   if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
   unix_path_.clear();
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sealine::cli {
@@ -24,7 +25,7 @@ using PlainSocket = net::generic::stream_protocol::socket;
 /// Accepts on the plaintext side.
 class PlainListener final {
  public:
-  explicit PlainListener(const net::any_io_executor& executor) : executor_(executor) {}
+  explicit PlainListener(net::any_io_executor executor) : executor_(std::move(executor)) {}
 
   ~PlainListener();
   PlainListener(const PlainListener&) = delete;
@@ -40,7 +41,7 @@ class PlainListener final {
 
   /// One accept loop for each place, until close(): each socket goes to `take`, which says when the
   /// next one may come.
-  void start(std::function<net::awaitable<void>(PlainSocket)> take);
+  void start(const std::function<net::awaitable<void>(PlainSocket)>& take);
 
   void close();
 

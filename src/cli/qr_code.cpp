@@ -21,8 +21,7 @@ Result<std::string> qr_code(std::string_view text, bool colored) {
   if (code == nullptr) return fail(Errc::value_too_large);
   const auto is_light = [&](int row, int column) {
     if (row < 0 || column < 0 || row >= code->width || column >= code->width) return true;
-    const auto index = static_cast<std::size_t>(row * code->width + column);
-    return (code->data[index] & 1U) == 0;
+    return (code->data[row * code->width + column] & 1U) == 0;
   };
   std::string out;
   for (int row = -kQuietModules; row < code->width + kQuietModules; row += 2) {

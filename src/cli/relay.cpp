@@ -19,8 +19,8 @@ net::awaitable<void> Relay::run() { co_await both(seal(), open()); }
 
 void Relay::reset_plain() {
   error_code ec;
-  plain_.set_option(net::socket_base::linger(true, 0), ec);
-  plain_.close(ec);
+  static_cast<void>(plain_.set_option(net::socket_base::linger(true, 0), ec));
+  static_cast<void>(plain_.close(ec));
 }
 
 void Relay::sealed_failed(const error_code& ec) {
@@ -80,7 +80,7 @@ net::awaitable<void> Relay::open() {
     co_await shared_.down.take(n, pause);
   }
   error_code ec;
-  plain_.shutdown(net::socket_base::shutdown_send, ec);
+  static_cast<void>(plain_.shutdown(net::socket_base::shutdown_send, ec));
 }
 
 }  // namespace sealine::cli

@@ -22,8 +22,8 @@ void Signals::wait() {
 
 void Signals::stop() {
   error_code ec;
-  set_.cancel(ec);
-  set_.clear(ec);
+  static_cast<void>(set_.cancel(ec));
+  static_cast<void>(set_.clear(ec));
 }
 
 int exit_code_of_signal(int number) noexcept {

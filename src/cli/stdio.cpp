@@ -61,7 +61,7 @@ StandardInput::StandardInput(const net::any_io_executor& executor)
   if (fd_ < 0) fd_ = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
   enlarge_pipe(STDIN_FILENO);
   error_code ec;
-  if (fd_ >= 0) descriptor_.assign(fd_, ec);
+  if (fd_ >= 0) static_cast<void>(descriptor_.assign(fd_, ec));
   can_wait_ = fd_ >= 0 && !ec;
 }
 
@@ -94,7 +94,7 @@ net::awaitable<Result<std::size_t>> StandardInput::read(MutableBytes out) {
 void StandardInput::cancel() {
   is_cancelled_ = true;
   error_code ec;
-  if (descriptor_.is_open()) descriptor_.cancel(ec);
+  if (descriptor_.is_open()) static_cast<void>(descriptor_.cancel(ec));
 }
 
 StandardOutput::StandardOutput(const net::any_io_executor& executor)
@@ -103,7 +103,7 @@ StandardOutput::StandardOutput(const net::any_io_executor& executor)
   if (fd_ < 0) fd_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   enlarge_pipe(STDOUT_FILENO);
   error_code ec;
-  if (fd_ >= 0) descriptor_.assign(fd_, ec);
+  if (fd_ >= 0) static_cast<void>(descriptor_.assign(fd_, ec));
 }
 
 StandardOutput::~StandardOutput() {
@@ -137,13 +137,13 @@ net::awaitable<Result<>> StandardOutput::write(ByteView bytes) {
 void StandardOutput::cancel() {
   is_cancelled_ = true;
   error_code ec;
-  if (descriptor_.is_open()) descriptor_.cancel(ec);
+  if (descriptor_.is_open()) static_cast<void>(descriptor_.cancel(ec));
 }
 
 void StandardOutput::close() noexcept {
   error_code ec;
   if (descriptor_.is_open()) {
-    descriptor_.close(ec);
+    static_cast<void>(descriptor_.close(ec));
   } else if (fd_ >= 0) {
     ::close(fd_);
   }

@@ -154,8 +154,8 @@ class Tunnel final {
       } else {
         tell(stream.error());
         error_code ec;
-        socket.set_option(net::socket_base::linger(true, 0), ec);
-        socket.close(ec);
+        static_cast<void>(socket.set_option(net::socket_base::linger(true, 0), ec));
+        static_cast<void>(socket.close(ec));
       }
     }
     ended();

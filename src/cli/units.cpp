@@ -17,10 +17,10 @@ struct Number {
 
 Result<Number> split_number(std::string_view text) {
   std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const begin = text.data();
+  const auto [stop, error] = std::from_chars(begin, begin + text.size(), value);
   if (error != std::errc{}) return fail(Errc::usage);
-  return Number{value, {stop, static_cast<std::size_t>(end - stop)}};
+  return Number{value, text.substr(static_cast<std::size_t>(stop - begin))};
 }
 
 }  // namespace
