@@ -259,6 +259,8 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   std::size_t sent_since_input_ = 0;
   std::size_t lingered_bytes_ = 0;
   int low_water_ = 1;
+  int looks_worth_ = 0;  ///< waits that may begin with a look; see receive_sleeping
+  int waits_since_look_ = 0;
   Phase phase_ = Phase::fresh;
   Waiting waiting_ = Waiting::none;
   bool batching_ = false;

@@ -20,6 +20,12 @@ namespace {
 
 /// A receive that sleeps looks so often whether a deadline has passed.
 constexpr std::chrono::seconds kReceiveTimeout{1};
+/// How often an empty socket is looked at before a sleep, a few microseconds in all; how many
+/// sleeps in a row may begin so after a look that found something; and how many may not, after
+/// that.
+constexpr int kLooks = 100;
+constexpr int kMostLooksWorth = 8;
+constexpr int kLookAgainAfter = 64;
 
 /// Says for the length of a call that it may wait.
 class BlockingCall {
@@ -118,7 +124,20 @@ void StreamCore::receive_sleeping() {
   set_low_water();
   if (rx_.empty()) rx_ = detail::Buffer(detail::kSmallBufferBytes);
   rx_begin_ = rx_end_ = 0;
-  const ssize_t n = ::recv(socket_.native_handle(), rx_.bytes().data(), rx_.capacity(), 0);
+  ssize_t n = -1;
+  errno = EAGAIN;
+  // To wake a sleeper costs its peer more than a small message does: where messages follow one
+  // another closely, look a few times before sleeping; where they do not, hardly ever.
+  if (looks_worth_ > 0 || ++waits_since_look_ >= kLookAgainAfter) {
+    waits_since_look_ = 0;
+    for (int i = 0; i < kLooks && n < 0 && errno == EAGAIN; ++i) {
+      n = ::recv(socket_.native_handle(), rx_.bytes().data(), rx_.capacity(), MSG_DONTWAIT);
+    }
+    looks_worth_ = n > 0 ? kMostLooksWorth : std::max(looks_worth_ - 1, 0);
+  }
+  if (n < 0 && errno == EAGAIN) {
+    n = ::recv(socket_.native_handle(), rx_.bytes().data(), rx_.capacity(), 0);
+  }
   if (n > 0) {
     rx_end_ = static_cast<std::size_t>(n);
     last_receive_was_short_ = rx_end_ < rx_.capacity();

@@ -24,7 +24,8 @@ constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 20U;
 constexpr std::size_t kServiceEveryBytes = std::size_t{4} << 20U;
 /// Parts of a sequence smaller than this are copied together before sealing.
 constexpr std::size_t kGatherBelowBytes = 16384;
-/// Batching sends when the buffer has less room than this left.
+/// Batching sends when the buffer has less room than this left. A batch that was smaller when it
+/// was flushed gets a small buffer, and nothing is held back in that.
 constexpr std::size_t kHoldBackRoomBytes = 16384;
 /// A receive that got less than this has probably emptied the socket.
 constexpr std::size_t kBulkBytes = 16384;
@@ -264,7 +265,10 @@ std::size_t StreamCore::seal_and_send(ByteView data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
     if (has_pending() && !held_back_) break;
-    if (!held_back_) provide_send_buffer(batching_ ? kLargeBufferBytes : data.size() - taken);
+    if (!held_back_) {
+      const bool more_may_come = batching_ && data.size() >= kHoldBackRoomBytes;
+      provide_send_buffer(more_may_come ? kLargeBufferBytes : data.size() - taken);
+    }
     const std::size_t begin = held_back_ ? tx_end_ : 0;
     const auto sealed = connection_->seal(data.subspan(taken), tx_.bytes().subspan(begin), now());
     if (!sealed) {
