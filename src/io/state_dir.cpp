@@ -21,7 +21,7 @@ std::filesystem::path from_environment(const char* name) {
 
 Result<std::filesystem::path> state_dir_path(const std::filesystem::path& chosen) {
   if (!chosen.empty()) return chosen;
-  if (const auto set = from_environment("SEALINE_STATE_DIR"); !set.empty()) return set;
+  if (auto set = from_environment("SEALINE_STATE_DIR"); !set.empty()) return set;
   // The XDG specification: a relative path counts as none.
   if (const auto xdg = from_environment("XDG_STATE_HOME"); xdg.is_absolute()) {
     return xdg / "sealine";

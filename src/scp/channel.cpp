@@ -53,7 +53,7 @@ Result<> Channel::begin_connection(TimePoint now) {
 Result<> Channel::resume(Opening& opening, TimePoint now) { return machine_->resume(opening, now); }
 
 std::size_t Channel::refuse(Opening& opening, Code code, MutableBytes out) {
-  const std::uint8_t reason = static_cast<std::uint8_t>(code);
+  const auto reason = static_cast<std::uint8_t>(code);
   return opening.link.seal(Type::close, ByteView(&reason, 1), {}, out).value_or(0);
 }
 

@@ -11,7 +11,8 @@
 namespace sealine::scp {
 namespace {
 
-constexpr std::size_t kTurnBytes = 256 * 1024;  // a receipt goes out at least once for so much
+constexpr std::size_t kTurnBytes =
+    std::size_t{256} * 1024;  // a receipt goes out at least once for so much
 
 // The code of a fault in a head, a MAC or a tag.
 Code code_of(Errc error) {

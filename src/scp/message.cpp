@@ -8,7 +8,7 @@ namespace sealine::scp {
 ByteArray<kHeadBytes> encode(const Head& head) noexcept {
   ByteArray<kHeadBytes> bytes{};
   Writer writer(bytes);
-  writer.be(Head::version)
+  writer.be(Head::kVersion)
       .be(static_cast<std::uint8_t>(head.type))
       .be(head.sequence)
       .be(head.payload_bytes);
@@ -21,7 +21,7 @@ Result<Head> parse_head(FixedView<kHeadBytes> bytes, const Expected& expected) {
   SEALINE_TRY(type, reader.be<std::uint8_t>());
   SEALINE_TRY(sequence, reader.be<std::uint64_t>());
   SEALINE_TRY(length, reader.be<std::uint32_t>());
-  if (version != Head::version) return fail(Errc::version_refused);
+  if (version != Head::kVersion) return fail(Errc::version_refused);
   if (sequence != expected.sequence) return fail(Errc::record_out_of_place);
   const bool known = type >= static_cast<std::uint8_t>(Type::init) &&
                      type <= static_cast<std::uint8_t>(Type::close);

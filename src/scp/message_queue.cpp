@@ -6,7 +6,8 @@
 namespace sealine::scp {
 namespace {
 
-constexpr std::size_t kKeepBytes = 64 * 1024;  // what an empty queue keeps for the next burst
+constexpr std::size_t kKeepBytes =
+    std::size_t{64} * 1024;  // what an empty queue keeps for the next burst
 constexpr std::size_t kKeepEntries = 64;
 
 }  // namespace

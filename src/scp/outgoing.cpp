@@ -74,7 +74,7 @@ std::size_t Channel::Machine::write_next(MutableBytes out) {
   }
   if (receipt_due || (book.is_due() && state != State::draining)) return write_receipt(out);
   if (close_due) {
-    const std::uint8_t code = static_cast<std::uint8_t>(*close_due);
+    const auto code = static_cast<std::uint8_t>(*close_due);
     if (!pending_outcome) pending_outcome = Outcome{.code = *close_due};
     close_due.reset();
     state = State::draining;

@@ -98,8 +98,8 @@ class SEALINE_API Listener {
                   if (const auto alive = weak.lock()) cancel_accept(alive);
                 });
           }
-          start_accept(core, detail::make_operation<error_code, Stream>(std::move(handler),
-                                                                        executor_of(core)));
+          start_accept(core, detail::make_operation<error_code, Stream>(
+                                 std::forward<decltype(handler)>(handler), executor_of(core)));
         },
         token);
   }
@@ -120,8 +120,8 @@ class SEALINE_API Listener {
   auto async_drain(Token&& token) {
     return net::async_initiate<Token, void(error_code)>(
         [core = core_](auto&& handler) {
-          start_drain(core,
-                      detail::make_operation<error_code>(std::move(handler), executor_of(core)));
+          start_drain(core, detail::make_operation<error_code>(
+                                std::forward<decltype(handler)>(handler), executor_of(core)));
         },
         token);
   }

@@ -20,7 +20,7 @@ enum class Type : std::uint8_t { init = 1, response = 2, data = 3, ack = 4, clos
 ///   | version | type | sequence BE64| length BE32  | payload         | HMAC-SHA-256  |
 ///   +---------+------+--------------+--------------+------ ... ------+---------------+
 struct Head {
-  static constexpr std::uint8_t version = 1;
+  static constexpr std::uint8_t kVersion = 1;
   Type type{};
   std::uint64_t sequence = 0;
   std::uint32_t payload_bytes = 0;

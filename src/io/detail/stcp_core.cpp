@@ -469,7 +469,7 @@ void StreamCore::enter_linger() {
 }
 
 void StreamCore::linger() {
-  std::array<std::uint8_t, 4096> discarded;
+  std::array<std::uint8_t, 4096> discarded{};
   for (;;) {
     const ssize_t n =
         ::recv(socket_.native_handle(), discarded.data(), discarded.size(), MSG_DONTWAIT);

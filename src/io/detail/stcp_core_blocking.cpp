@@ -88,7 +88,7 @@ error_code StreamCore::wait_now(short events) {
   if ((events & POLLIN) != 0) set_low_water();
   ::pollfd entry{socket_.native_handle(), events, 0};
   const int ready = ::poll(&entry, 1, poll_timeout_ms(connection_->poll_timeout()));
-  if (ready < 0 && errno != EINTR) return error_code(errno, net::error::get_system_category());
+  if (ready < 0 && errno != EINTR) return {errno, net::error::get_system_category()};
   if (ready == 0) {
     if (phase_ == Phase::open && (events & POLLIN) != 0 && spill_.empty() && has_buffered()) {
       std::size_t delivered = 0;
@@ -162,7 +162,7 @@ void StreamCore::linger_now() {
   phase_ = Phase::lingering;
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
-  std::array<std::uint8_t, 4096> discarded;
+  std::array<std::uint8_t, 4096> discarded{};
   const TimePoint until = now() + kDrainTime;
   std::size_t total = 0;
   while (total <= kDrainBytes) {

@@ -46,15 +46,15 @@ struct Rotation {
 /// All of a channel. The four files behind it: incoming (bytes to messages), outgoing (messages to
 /// bytes), life (states and timers), and channel.cpp (the public face).
 struct Channel::Machine {
-  Machine(const Limits& limits_, Link::Role role_, crypto::Engine& engine_, crypto::Rng& rng_,
-          TimePoint now)
-      : limits(limits_),
-        role(role_),
-        engine(&engine_),
-        rng(&rng_),
-        book(limits_.window_messages, limits_.window_bytes),
-        message_rate(limits_.max_messages_per_second, now),
-        byte_rate(limits_.max_bytes_per_second, now) {}
+  Machine(const Limits& its_limits, Link::Role its_role, crypto::Engine& its_engine,
+          crypto::Rng& its_rng, TimePoint now)
+      : limits(its_limits),
+        role(its_role),
+        engine(&its_engine),
+        rng(&its_rng),
+        book(its_limits.window_messages, its_limits.window_bytes),
+        message_rate(its_limits.max_messages_per_second, now),
+        byte_rate(its_limits.max_bytes_per_second, now) {}
 
   // --- incoming
   // ---------------------------------------------------------------------------------------------------
