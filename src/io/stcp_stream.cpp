@@ -31,12 +31,12 @@ Stream::Stream() noexcept = default;
 
 Stream::Stream(std::shared_ptr<StreamCore> core) noexcept : core_(std::move(core)) {}
 
-Stream::Stream(executor_type executor, ClientOptions options)
-    : Stream(std::move(executor), std::make_shared<const ClientOptions>(std::move(options))) {}
+Stream::Stream(const executor_type& executor, ClientOptions options)
+    : Stream(executor, std::make_shared<const ClientOptions>(std::move(options))) {}
 
-Stream::Stream(executor_type executor, std::shared_ptr<const ClientOptions> options)
-    : core_(std::make_shared<StreamCore>(next_layer_type(std::move(executor)), std::move(options),
-                                         nullptr, std::string())) {}
+Stream::Stream(const executor_type& executor, std::shared_ptr<const ClientOptions> options)
+    : core_(std::make_shared<StreamCore>(next_layer_type(executor), std::move(options), nullptr,
+                                         std::string())) {}
 
 Stream::Stream(next_layer_type socket, std::shared_ptr<const ClientOptions> options,
                std::string peer)

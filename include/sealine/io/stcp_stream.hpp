@@ -45,8 +45,8 @@ class SEALINE_API Stream {
   Stream() noexcept;
 
   /// A client, to be connected.
-  explicit Stream(executor_type executor, ClientOptions options = {});
-  Stream(executor_type executor, std::shared_ptr<const ClientOptions> options);
+  explicit Stream(const executor_type& executor, ClientOptions options = {});
+  Stream(const executor_type& executor, std::shared_ptr<const ClientOptions> options);
 
   explicit Stream(net::io_context& context, ClientOptions options = {})
       : Stream(context.get_executor(), std::move(options)) {}
