@@ -57,7 +57,7 @@ class Session {
     SEALINE_ASSERT(server.handle_bytes(message, consumed) == scp::Progress::done);
     liar_.emplace(std::move(client).take().link);
     channel_.emplace(
-        scp::Channel::accept(server_config_, std::move(server).take(), engine(), rng_, now_));
+        scp::ChannelEnd::accept(server_config_, std::move(server).take(), engine(), rng_, now_));
   }
 
   [[nodiscard]] std::vector<std::uint8_t> seal(std::uint8_t type, ByteView plaintext) {
@@ -94,7 +94,7 @@ class Session {
     drain();
   }
 
-  scp::Channel& channel() { return *channel_; }
+  scp::ChannelEnd& channel() { return *channel_; }
 
   [[nodiscard]] TimePoint now() const { return now_; }
 
@@ -104,7 +104,7 @@ class Session {
   scp::ServerConfig server_config_;
   scp::ClientConfig client_config_;
   std::optional<scp::Link> liar_;
-  std::optional<scp::Channel> channel_;
+  std::optional<scp::ChannelEnd> channel_;
   std::vector<std::uint8_t> held_;
 };
 
@@ -120,7 +120,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return input.bytes(there).value_or(ByteView());
   };
   while (const auto operation = input.be<std::uint8_t>()) {
-    scp::Channel& channel = session.channel();
+    scp::ChannelEnd& channel = session.channel();
     switch (*operation % 9) {
       case 0: {
         const std::uint8_t type = input.be<std::uint8_t>().value_or(0);

@@ -26,7 +26,7 @@ Code code_of(Errc error) {
 
 }  // namespace
 
-std::size_t Channel::Machine::handle_bytes(MutableBytes in, TimePoint now) {
+std::size_t ChannelEnd::Machine::handle_bytes(MutableBytes in, TimePoint now) {
   std::size_t consumed = 0;
   if (state == State::handshake) {
     consumed = handle_handshake(in, now);
@@ -58,7 +58,7 @@ std::size_t Channel::Machine::handle_bytes(MutableBytes in, TimePoint now) {
   return open ? consumed : in.size();
 }
 
-std::size_t Channel::Machine::handle_handshake(MutableBytes in, TimePoint now) {
+std::size_t ChannelEnd::Machine::handle_handshake(MutableBytes in, TimePoint now) {
   std::size_t consumed = 0;
   const auto progress = handshake->handle_bytes(in, consumed);
   if (!progress) {
@@ -80,7 +80,7 @@ std::size_t Channel::Machine::handle_handshake(MutableBytes in, TimePoint now) {
   return consumed;
 }
 
-void Channel::Machine::handle_message(Type type, ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_message(Type type, ByteView plaintext, TimePoint now) {
   if (state == State::confirming) return handle_confirmation(type, plaintext, now);
   // A client that does not rotate leaves its keys in use for too long.
   if (role == Link::Role::server &&
@@ -103,7 +103,7 @@ void Channel::Machine::handle_message(Type type, ByteView plaintext, TimePoint n
 
 // The server's first message to a client that may reconnect: ACK{0} on a new channel; RESUME, if
 // asked.
-void Channel::Machine::handle_confirmation(Type type, ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_confirmation(Type type, ByteView plaintext, TimePoint now) {
   if (type == Type::close) return handle_close(plaintext, now);
   if (confirmed) {
     const bool is_resume = type == Type::data && plaintext.size() == 41 &&
@@ -122,7 +122,7 @@ void Channel::Machine::handle_confirmation(Type type, ByteView plaintext, TimePo
   become_open(false, now);
 }
 
-bool Channel::Machine::handle_resumed(ByteView body, TimePoint now) {
+bool ChannelEnd::Machine::handle_resumed(ByteView body, TimePoint now) {
   Reader reader(body);
   const std::uint64_t have = reader.be<std::uint64_t>().value_or(0);
   ByteArray<32> proof{};
@@ -133,7 +133,7 @@ bool Channel::Machine::handle_resumed(ByteView body, TimePoint now) {
   return true;
 }
 
-void Channel::Machine::handle_data(ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_data(ByteView plaintext, TimePoint now) {
   if (plaintext.empty()) return fault(Code::protocol, {Errc::protocol_broken}, now);
   const ByteView data = plaintext.subspan(1);
   switch (static_cast<DataKind>(plaintext[0])) {
@@ -157,7 +157,7 @@ void Channel::Machine::handle_data(ByteView plaintext, TimePoint now) {
   fault(Code::protocol, {Errc::protocol_broken}, now);
 }
 
-void Channel::Machine::handle_part(bool last, ByteView data, TimePoint now) {
+void ChannelEnd::Machine::handle_part(bool last, ByteView data, TimePoint now) {
   const bool wrong_size =
       last ? data.size() > kPartBytes || (in_parts && data.empty()) : data.size() != kPartBytes;
   if (end_received || wrong_size) return fault(Code::protocol, {Errc::protocol_broken}, now);
@@ -186,7 +186,7 @@ void Channel::Machine::handle_part(bool last, ByteView data, TimePoint now) {
     events.emplace_back(MessageReady{});
 }
 
-void Channel::Machine::handle_ack(ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_ack(ByteView plaintext, TimePoint now) {
   if (plaintext.empty()) {
     if (role != Link::Role::server || rotation.step != Rotation::Step::expect_ack) {
       return fault(Code::protocol, {Errc::protocol_broken}, now);
@@ -214,7 +214,7 @@ void Channel::Machine::handle_ack(ByteView plaintext, TimePoint now) {
   close_if_both_ended(now);
 }
 
-void Channel::Machine::handle_rotation_init(ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_rotation_init(ByteView plaintext, TimePoint now) {
   if (role != Link::Role::server || rotation.step != Rotation::Step::idle ||
       plaintext.size() != 32) {
     return fault(Code::protocol, {Errc::protocol_broken}, now);
@@ -229,7 +229,7 @@ void Channel::Machine::handle_rotation_init(ByteView plaintext, TimePoint now) {
   rotation.step = Rotation::Step::response_due;
 }
 
-void Channel::Machine::handle_rotation_response(ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_rotation_response(ByteView plaintext, TimePoint now) {
   if (rotation.step != Rotation::Step::expect_response || plaintext.size() != 32) {
     return fault(Code::protocol, {Errc::protocol_broken}, now);
   }
@@ -245,7 +245,7 @@ void Channel::Machine::handle_rotation_response(ByteView plaintext, TimePoint no
   timers.set(Timer::rotation, now + limits.rotate_after);
 }
 
-void Channel::Machine::handle_close(ByteView plaintext, TimePoint now) {
+void ChannelEnd::Machine::handle_close(ByteView plaintext, TimePoint now) {
   if (plaintext.size() != 1 || !is_wire_code(static_cast<Code>(plaintext[0]))) {
     return fault(Code::protocol, {Errc::protocol_broken}, now);
   }

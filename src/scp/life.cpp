@@ -18,7 +18,7 @@ constexpr Duration kLongestPause = std::chrono::seconds(30);
 
 }  // namespace
 
-Result<> Channel::Machine::begin_handshake(TimePoint now) {
+Result<> ChannelEnd::Machine::begin_handshake(TimePoint now) {
   std::optional<ResumeRequest> request;
   if (confirmed)
     request =
@@ -32,7 +32,7 @@ Result<> Channel::Machine::begin_handshake(TimePoint now) {
   return {};
 }
 
-void Channel::Machine::accept_peer_key(TimePoint now) {
+void ChannelEnd::Machine::accept_peer_key(TimePoint now) {
   if (state != State::handshake) return;
   const auto progress = handshake->accept_peer_key();
   if (!progress) return fault(Code::authentication, progress.error(), now);
@@ -40,7 +40,7 @@ void Channel::Machine::accept_peer_key(TimePoint now) {
 }
 
 // Client: the third message waits in the handshake and is written first.
-void Channel::Machine::finish_handshake(TimePoint now) {
+void ChannelEnd::Machine::finish_handshake(TimePoint now) {
   Opening opening = std::move(*handshake).take();
   adopt(opening);
   timers.cancel(Timer::handshake);
@@ -52,7 +52,7 @@ void Channel::Machine::finish_handshake(TimePoint now) {
   become_open(false, now);
 }
 
-void Channel::Machine::adopt(Opening& opening) {
+void ChannelEnd::Machine::adopt(Opening& opening) {
   link.emplace(std::move(opening.link));
   peer = opening.peer;
   rotation = {};
@@ -64,7 +64,7 @@ void Channel::Machine::adopt(Opening& opening) {
   named = true;
 }
 
-void Channel::Machine::become_open(bool resumed, TimePoint now) {
+void ChannelEnd::Machine::become_open(bool resumed, TimePoint now) {
   state = State::open;
   attempts = 0;
   timers.cancel(Timer::handshake);
@@ -77,7 +77,7 @@ void Channel::Machine::become_open(bool resumed, TimePoint now) {
   if (close_wanted) close(now);
 }
 
-Result<> Channel::Machine::resume(Opening& opening, TimePoint now) {
+Result<> ChannelEnd::Machine::resume(Opening& opening, TimePoint now) {
   const auto& block = opening.theirs.resume;
   if (!block || !reconnect || outcome || state == State::draining || state == State::answering) {
     return fail(Errc::channel_unknown);
@@ -104,7 +104,7 @@ Result<> Channel::Machine::resume(Opening& opening, TimePoint now) {
   return {};
 }
 
-bool Channel::Machine::rewind_to(std::uint64_t have) {
+bool ChannelEnd::Machine::rewind_to(std::uint64_t have) {
   if (have < outbox_base || have > begun) return false;
   begun = have;
   part_open = false;
@@ -114,7 +114,7 @@ bool Channel::Machine::rewind_to(std::uint64_t have) {
   return true;
 }
 
-void Channel::Machine::handle_disconnected(TimePoint now) {
+void ChannelEnd::Machine::handle_disconnected(TimePoint now) {
   switch (state) {
     case State::closed:
     case State::lost:
@@ -131,12 +131,12 @@ void Channel::Machine::handle_disconnected(TimePoint now) {
   }
 }
 
-void Channel::Machine::connection_fault(Code code, Error error, TimePoint now) {
+void ChannelEnd::Machine::connection_fault(Code code, Error error, TimePoint now) {
   if (reconnect && confirmed) return lose(now);
   finish(code, false, error);
 }
 
-void Channel::Machine::lose(TimePoint now) {
+void ChannelEnd::Machine::lose(TimePoint now) {
   link.reset();
   handshake.reset();
   rotation = {};
@@ -166,7 +166,7 @@ void Channel::Machine::lose(TimePoint now) {
   }
 }
 
-void Channel::Machine::handle_timeout(TimePoint now) {
+void ChannelEnd::Machine::handle_timeout(TimePoint now) {
   if (timers.take_due(Timer::handshake, now)) {
     if (named && reconnect) return lose(now);
     return finish(Code::timeout, false, {Errc::handshake_timeout});
@@ -190,7 +190,7 @@ void Channel::Machine::handle_timeout(TimePoint now) {
   if (timers.take_due(Timer::reconnect_try, now)) events.emplace_back(ReconnectDue{});
 }
 
-void Channel::Machine::close(TimePoint now) {
+void ChannelEnd::Machine::close(TimePoint now) {
   if (state == State::lost || state == State::handshake || state == State::confirming) {
     return finish(Code::normal, false, {});
   }
@@ -206,11 +206,11 @@ void Channel::Machine::close(TimePoint now) {
 }
 
 // The end that has sent and received END closes, once its own has its receipt.
-void Channel::Machine::close_if_both_ended(TimePoint now) {
+void ChannelEnd::Machine::close_if_both_ended(TimePoint now) {
   if (state == State::open && end_sent && end_received && outbox.empty()) close(now);
 }
 
-void Channel::Machine::fault(Code code, Error error, TimePoint now) {
+void ChannelEnd::Machine::fault(Code code, Error error, TimePoint now) {
   if (outcome || state == State::draining || state == State::answering) return;
   const bool open = state == State::open || state == State::closing || state == State::confirming;
   if (!open || !link || !is_wire_code(code)) return finish(code, false, error);
@@ -222,7 +222,7 @@ void Channel::Machine::fault(Code code, Error error, TimePoint now) {
   timers.set(Timer::close_drain, now + limits.close_drain_timeout);
 }
 
-void Channel::Machine::finish(Code code, bool by_peer, Error error) {
+void ChannelEnd::Machine::finish(Code code, bool by_peer, Error error) {
   if (outcome) return;
   const std::uint64_t unknown = outbox.size() - (end_sent && !outbox.empty() ? 1 : 0);
   outcome = Outcome{.code = code,
@@ -238,7 +238,7 @@ void Channel::Machine::finish(Code code, bool by_peer, Error error) {
   events.emplace_back(Closed{*outcome});
 }
 
-void Channel::Machine::heard(TimePoint now) {
+void ChannelEnd::Machine::heard(TimePoint now) {
   timers.set(Timer::silence, now + limits.silence_timeout);
 }
 

@@ -8,14 +8,14 @@
 
 namespace sealine::scp {
 
-bool Channel::Machine::can_send() const noexcept {
+bool ChannelEnd::Machine::can_send() const noexcept {
   const bool alive = state == State::open || state == State::confirming ||
                      state == State::handshake || state == State::lost;
   return alive && !end_sent && outbox.size() < limits.window_messages &&
          outbox.bytes() < limits.window_bytes;
 }
 
-Result<std::uint64_t> Channel::Machine::send(ByteView message) {
+Result<std::uint64_t> ChannelEnd::Machine::send(ByteView message) {
   if (outcome || end_sent || state == State::closing || state == State::draining ||
       state == State::answering) {
     return fail(outcome || pending_outcome ? Errc::not_encrypted : Errc::already_closed);
@@ -27,13 +27,13 @@ Result<std::uint64_t> Channel::Machine::send(ByteView message) {
   return outbox_base + outbox.size() - 1;
 }
 
-void Channel::Machine::end() {
+void ChannelEnd::Machine::end() {
   if (outcome || end_sent || !named) return;
   end_sent = true;
   outbox.push({}, MessageQueue::Kind::end);
 }
 
-std::size_t Channel::Machine::poll_transmit(MutableBytes out, TimePoint now) {
+std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) {
   SEALINE_ASSERT(out.size() >= kMaxWireMessageBytes);
   std::size_t written = 0;
   if (handshake && handshake->has_transmit()) {
@@ -60,7 +60,7 @@ std::size_t Channel::Machine::poll_transmit(MutableBytes out, TimePoint now) {
 
 // Receipts first, so that a sender that waits goes on; rotation before data, since data is what it
 // is due for.
-std::size_t Channel::Machine::write_next(MutableBytes out) {
+std::size_t ChannelEnd::Machine::write_next(MutableBytes out) {
   if (state == State::draining && !close_due) return 0;
   if (confirmation_due) {
     confirmation_due = false;
@@ -115,7 +115,8 @@ std::size_t Channel::Machine::write_next(MutableBytes out) {
   return write_part(out);
 }
 
-std::size_t Channel::Machine::write(Type type, ByteView first, ByteView second, MutableBytes out) {
+std::size_t ChannelEnd::Machine::write(Type type, ByteView first, ByteView second,
+                                       MutableBytes out) {
   const auto size = link->seal(type, first, second, out);
   if (!size) {
     finish(Code::internal, false, size.error());
@@ -124,14 +125,14 @@ std::size_t Channel::Machine::write(Type type, ByteView first, ByteView second, 
   return *size;
 }
 
-std::size_t Channel::Machine::write_receipt(MutableBytes out) {
+std::size_t ChannelEnd::Machine::write_receipt(MutableBytes out) {
   receipt_due = false;
   const ByteArray<8> n = be_bytes(book.due());
   book.on_written();
   return write(Type::ack, n, {}, out);
 }
 
-std::size_t Channel::Machine::write_part(MutableBytes out) {
+std::size_t ChannelEnd::Machine::write_part(MutableBytes out) {
   if (!part_open) {
     if (begun == outbox_base + outbox.size()) return 0;
     ++begun;

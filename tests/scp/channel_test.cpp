@@ -28,8 +28,8 @@ struct Pair {
   TimePoint now{1000s};
   ClientConfig client_config;
   ServerConfig server_config;
-  std::optional<Channel> client;
-  std::optional<Channel> server;
+  std::optional<ChannelEnd> client;
+  std::optional<ChannelEnd> server;
   std::optional<ServerHandshake> handshake;
   Bytes up;
   Bytes down;
@@ -55,7 +55,7 @@ struct Pair {
   }
 
   void connect() {
-    client.emplace(Channel::connect(client_config, *engine, rng, now).value());
+    client.emplace(ChannelEnd::connect(client_config, *engine, rng, now).value());
     dial();
     settle();
   }
@@ -80,7 +80,7 @@ struct Pair {
     collect();
   }
 
-  static void drain(Channel& channel, Bytes& wire, TimePoint now, std::size_t buffer_bytes) {
+  static void drain(ChannelEnd& channel, Bytes& wire, TimePoint now, std::size_t buffer_bytes) {
     Bytes buffer(buffer_bytes);
     while (const std::size_t n = channel.poll_transmit(buffer, now)) {
       wire.insert(wire.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
@@ -120,9 +120,9 @@ struct Pair {
     Opening opening = std::move(*handshake).take();
     handshake.reset();
     if (!opening.theirs.resume) {
-      server.emplace(Channel::accept(server_config, std::move(opening), *engine, rng, now));
+      server.emplace(ChannelEnd::accept(server_config, std::move(opening), *engine, rng, now));
     } else if (!server || !server->resume(opening, now)) {
-      buffer.resize(Channel::refuse(opening, Code::unknown_channel, buffer));
+      buffer.resize(ChannelEnd::refuse(opening, Code::unknown_channel, buffer));
       down.insert(down.end(), buffer.begin(), buffer.end());
     }
   }
@@ -161,7 +161,7 @@ std::size_t count(const std::vector<Event>& events) {
 
 Bytes text(std::string_view words) { return test::copy_of(as_bytes(words)); }
 
-std::vector<Bytes> take_all(Channel& channel, TimePoint now) {
+std::vector<Bytes> take_all(ChannelEnd& channel, TimePoint now) {
   std::vector<Bytes> all;
   while (const auto message = channel.front()) {
     all.push_back(test::copy_of(*message));
@@ -413,7 +413,7 @@ TEST(ScpChannel, repeated_dropped_and_reflected_messages_are_out_of_sequence) {
     Bytes wire = attack == 0 ? first : attack == 1 ? Bytes{} : first;
     if (attack == 0) wire.insert(wire.end(), first.begin(), first.end());
     if (attack == 1) wire = pair.up;
-    Channel& victim = attack == 2 ? *pair.client : *pair.server;
+    ChannelEnd& victim = attack == 2 ? *pair.client : *pair.server;
     victim.handle_bytes(wire, pair.now);
     ASSERT_TRUE(victim.outcome());
     EXPECT_EQ(victim.outcome()->code, Code::sequence);

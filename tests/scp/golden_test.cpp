@@ -117,7 +117,7 @@ Bytes message_bytes(crypto::Engine& engine, const json& message) {
   return bytes;
 }
 
-Bytes drain(Channel& channel) {
+Bytes drain(ChannelEnd& channel) {
   Bytes all;
   Bytes buffer(2 * kMaxWireMessageBytes);
   while (const std::size_t n = channel.poll_transmit(buffer, kStart)) {
@@ -126,7 +126,7 @@ Bytes drain(Channel& channel) {
   return all;
 }
 
-Bytes feed(Channel& channel, const std::string& hex) {
+Bytes feed(ChannelEnd& channel, const std::string& hex) {
   Bytes in = from_hex(hex);
   std::size_t used = 0;
   Bytes out;
@@ -188,9 +188,10 @@ TEST_P(ScpGolden, both_ends_write_the_transcript) {
   Ends ends(v);
   const Script script(v["messages"]);
   const json& application = v["application"];
-  Channel client = Channel::connect(ends.client, *ends.engine, ends.client_rng, kStart).value();
-  Channel server =
-      Channel::accept(ends.server, serve(ends, script), *ends.engine, ends.server_rng, kStart);
+  ChannelEnd client =
+      ChannelEnd::connect(ends.client, *ends.engine, ends.client_rng, kStart).value();
+  ChannelEnd server =
+      ChannelEnd::accept(ends.server, serve(ends, script), *ends.engine, ends.server_rng, kStart);
   EXPECT_EQ(split(drain(client)), std::vector<std::string>{script.client[0]});
   std::vector<std::string> ack = split(feed(client, script.server[0]));
   client.accept_peer_key(kStart);
@@ -207,8 +208,8 @@ TEST_P(ScpGolden, both_ends_write_the_transcript) {
   std::string before;
   for (std::size_t i = 0; i < script.lines.size(); ++i) {
     const Line& line = script.lines[i];
-    Channel& from = line.from_client ? client : server;
-    Channel& to = line.from_client ? server : client;
+    ChannelEnd& from = line.from_client ? client : server;
+    ChannelEnd& to = line.from_client ? server : client;
     auto& written = ours[line.from_client ? 0 : 1];
     if (i < 3) continue;  // the handshake
     if (line.note == "data" || (line.note == "split" && before != "split")) {
@@ -263,10 +264,11 @@ TEST_P(ScpGolden, both_ends_resume_with_the_transcripts_bytes) {
   const json& lost = v["resumed"]["redelivered"];
   // The first connection: both our ends, joined; the transcript checked what they write in the
   // tests above.
-  Channel client = Channel::connect(ends.client, *ends.engine, ends.client_rng, kStart).value();
+  ChannelEnd client =
+      ChannelEnd::connect(ends.client, *ends.engine, ends.client_rng, kStart).value();
   EXPECT_EQ(split(drain(client)), std::vector<std::string>{script.client[0]});
-  Channel server =
-      Channel::accept(ends.server, serve(ends, script), *ends.engine, ends.server_rng, kStart);
+  ChannelEnd server =
+      ChannelEnd::accept(ends.server, serve(ends, script), *ends.engine, ends.server_rng, kStart);
   std::vector<std::string> ack = split(feed(client, script.server[0]));
   client.accept_peer_key(kStart);
   for (std::string& message : split(drain(client))) ack.push_back(std::move(message));
@@ -282,16 +284,16 @@ TEST_P(ScpGolden, both_ends_resume_with_the_transcripts_bytes) {
   };
   exchange();
   for (const json& message : application) {
-    Channel& from = message["dir"] == "c2s" ? client : server;
+    ChannelEnd& from = message["dir"] == "c2s" ? client : server;
     ASSERT_TRUE(from.send(message_bytes(*ends.engine, message), kStart));
     exchange();
-    for (Channel* end : {&client, &server}) {
+    for (ChannelEnd* end : {&client, &server}) {
       while (end->front()) end->pop(kStart);
     }
   }
   // Written, but the connection is gone before it arrives.
   for (const json& message : lost) {
-    Channel& from = message["dir"] == "c2s" ? client : server;
+    ChannelEnd& from = message["dir"] == "c2s" ? client : server;
     ASSERT_TRUE(from.send(message_bytes(*ends.engine, message), kStart));
     drain(from);
   }
@@ -312,11 +314,11 @@ TEST_P(ScpGolden, both_ends_resume_with_the_transcripts_bytes) {
   std::vector<std::string> down{second.server[0]};
   std::vector<std::string> all_up{second.client[0]};
   all_up.insert(all_up.end(), up.begin(), up.end());
-  const auto give = [](Channel& to, const std::string& message) {
+  const auto give = [](ChannelEnd& to, const std::string& message) {
     Bytes in = from_hex(message);
     EXPECT_EQ(to.handle_bytes(in, kStart), in.size());
   };
-  const auto step = [&](Channel& from, Channel& to, std::vector<std::string>& log) {
+  const auto step = [&](ChannelEnd& from, ChannelEnd& to, std::vector<std::string>& log) {
     for (const std::string& message : split(drain(from))) {
       log.push_back(message);
       give(to, message);

@@ -81,17 +81,17 @@ using Event = std::variant<KeyShown, Opened, Receipts, MessageReady, PeerEnded, 
 /// How to drive it: after any input or command call poll_transmit until it gives nothing (sending
 /// what it gives, in order), then poll_timeout, then poll_event until it gives nothing. Time never
 /// goes backwards. One thread. Config, engine and rng must outlive the channel. Movable.
-class SEALINE_API Channel {
+class SEALINE_API ChannelEnd {
  public:
   /// A client's channel whose INIT waits in poll_transmit. Errors: bad_configuration.
-  static Result<Channel> connect(const ClientConfig& config, crypto::Engine& engine,
-                                 crypto::Rng& rng, TimePoint now);
+  static Result<ChannelEnd> connect(const ClientConfig& config, crypto::Engine& engine,
+                                    crypto::Rng& rng, TimePoint now);
   /// A server's new channel, behind a finished handshake that asked for no other.
-  static Channel accept(const ServerConfig& config, Opening opening, crypto::Engine& engine,
-                        crypto::Rng& rng, TimePoint now);
-  Channel(Channel&&) noexcept;
-  Channel& operator=(Channel&&) noexcept;
-  ~Channel();
+  static ChannelEnd accept(const ServerConfig& config, Opening opening, crypto::Engine& engine,
+                           crypto::Rng& rng, TimePoint now);
+  ChannelEnd(ChannelEnd&&) noexcept;
+  ChannelEnd& operator=(ChannelEnd&&) noexcept;
+  ~ChannelEnd();
 
   // --- inputs
   // ---------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class SEALINE_API Channel {
 
  private:
   struct Machine;
-  explicit Channel(std::unique_ptr<Machine> machine) noexcept;
+  explicit ChannelEnd(std::unique_ptr<Machine> machine) noexcept;
   std::unique_ptr<Machine> machine_;
 };
 

@@ -45,7 +45,7 @@ struct Rotation {
 
 /// All of a channel. The four files behind it: incoming (bytes to messages), outgoing (messages to
 /// bytes), life (states and timers), and channel.cpp (the public face).
-struct Channel::Machine {
+struct ChannelEnd::Machine {
   Machine(const Limits& its_limits, Link::Role its_role, crypto::Engine& its_engine,
           crypto::Rng& its_rng, TimePoint now)
       : limits(its_limits),
