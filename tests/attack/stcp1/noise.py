@@ -1,4 +1,4 @@
-"""Noise_{NN,NX,XX,NNpsk0}_25519_AESGCM_SHA256, revision 34, written by the tokens of the patterns."""
+"""Noise_{NN,NX,XX,IK,NNpsk0,IKpsk2}_25519_AESGCM_SHA256, revision 34, written by the tokens of the patterns."""
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -9,8 +9,11 @@ PATTERNS = {
     "NN": (("e",), ("e", "ee")),
     "NX": (("e",), ("e", "ee", "s", "es")),
     "XX": (("e",), ("e", "ee", "s", "es"), ("s", "se")),
+    "IK": (("e", "es", "s", "ss"), ("e", "ee", "se")),
     "NNpsk0": (("psk", "e"), ("e", "ee")),
+    "IKpsk2": (("e", "es", "s", "ss"), ("e", "ee", "se", "psk")),
 }
+KNOWN_RESPONDER = ("IK", "IKpsk2")  # its static key is hashed before the first message
 
 
 class NoiseFault(Exception):
@@ -21,14 +24,14 @@ class Handshake:
     """A handshake state. write() and read() take messages in turn; after the last one split() is there."""
 
     def __init__(self, pattern: str, initiator: bool, prologue: bytes, static: KeyPair | None = None,
-                 psk: bytes | None = None, ephemeral: KeyPair | None = None):
+                 psk: bytes | None = None, ephemeral: KeyPair | None = None, remote_static: bytes | None = None):
         self.messages = PATTERNS[pattern]
         self.initiator = initiator
         self.static = static
         self.psk = psk
         self.ephemeral = ephemeral
         self.remote_ephemeral: bytes | None = None
-        self.remote_static: bytes | None = None
+        self.remote_static = remote_static
         self.uses_psk = "psk" in pattern
         self.turn = 0
         name = f"Noise_{pattern}_25519_AESGCM_SHA256".encode()
@@ -37,6 +40,8 @@ class Handshake:
         self.k: bytes | None = None
         self.n = 0
         self.mix_hash(prologue)
+        if pattern in KNOWN_RESPONDER:
+            self.mix_hash(remote_static if initiator else static.public)
 
     # -- symmetric state --
     def mix_hash(self, data: bytes) -> None:
