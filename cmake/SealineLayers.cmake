@@ -1,4 +1,4 @@
-# One target a layer, sealine_<layer> (alias sealine::<layer>), of src/<layer>/*.cpp and
+# One target a layer, sealine_<layer> (alias sealine::<layer>), of src/<layer>/ and
 # include/sealine/<layer>/*.hpp. The links between them are the arrows of docs/architecture.md;
 # an include that goes against an arrow is refused by tools/tidy.
 
@@ -9,7 +9,7 @@ function(sealine_add_layer name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "SUFFIX" "LAYERS;LIBRARIES")
   set(target sealine_${name}${arg_SUFFIX})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp"
-       "${PROJECT_SOURCE_DIR}/src/${name}/detail/*.cpp")
+       "${PROJECT_SOURCE_DIR}/src/${name}/*/*.cpp")
   list(FILTER sources EXCLUDE REGEX "/src/cli/main\\.cpp$")
   file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/sealine/${name}/*.hpp")
   list(TRANSFORM arg_LAYERS PREPEND sealine_)
