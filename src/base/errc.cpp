@@ -77,6 +77,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {message_too_large, L, 0, "L10", "a message is larger than the peer takes"},
     {too_many_messages, L, 0, "L11", "more messages came than the limit allows"},
     {window_full, L, 0, "L12", "too many messages wait for their receipts"},
+    {no_message_in_time, L, 0, "L13", "no message came within the time allowed"},
 
     {system_error, E, 0, "E01", "the system refused"},
     {name_not_found, E, 0, "E02", "the name is not known"},

@@ -29,6 +29,8 @@ std::error_code make_error_code(Errc code) noexcept {
   return {static_cast<int>(code), error_category()};
 }
 
+std::string Error::message() const { return std::string(to_string(code)); }
+
 std::error_code make_error_code(const Error& error) noexcept { return make_error_code(error.code); }
 
 void assertion_failed(const char* condition, const char* file, int line) noexcept {

@@ -87,6 +87,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::message_too_large:
     case Errc::too_many_messages:
     case Errc::window_full:
+    case Errc::no_message_in_time:
       return kExitRefused;
 
     case Errc::name_not_found:

@@ -182,6 +182,8 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Slow it down, or raise the limit."},
     {window_full, "Many messages wait for their receipts; more would be too many.",
      "Wait for receipts before sending on."},
+    {no_message_in_time, "The wait for a message was given a limit, and it has passed.",
+     "The channel still stands: wait again, or for longer."},
 
     // E: environment
     {system_error, "The operating system refused something; the text behind it says what.",

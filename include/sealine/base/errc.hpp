@@ -87,6 +87,7 @@ enum class Errc : std::uint16_t {
   message_too_large = 5010,
   too_many_messages = 5011,  ///< over the rate that was agreed
   window_full = 5012,        ///< wait for receipts before sending more
+  no_message_in_time = 5013,
 
   // E: environment
   system_error = 6001,    ///< detail = errno

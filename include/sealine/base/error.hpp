@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,9 @@ namespace sealine {
 struct Error {
   Errc code{};
   std::uint32_t detail = 0;
+
+  /// One plain sentence without capital and full stop.
+  [[nodiscard]] SEALINE_API std::string message() const;
 
   friend constexpr bool operator==(const Error&, const Error&) = default;
 };
