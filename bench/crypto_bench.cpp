@@ -3,6 +3,7 @@
 // program.
 #include "micro.hpp"
 #include "sealine/crypto/engine.hpp"
+#include "sealine/crypto/hmac_key.hpp"
 #include "sealine/crypto/kdf.hpp"
 #include "sealine/crypto/rng.hpp"
 #include "sealine/crypto/x25519.hpp"
@@ -164,6 +165,30 @@ void hmac_sha256(benchmark::State& state) {
   set_bytes(state, size);
 }
 
+// Several messages together: what a batch of SCP and the leaves of a tree of STX cost.
+template <bool Keyed>
+void hash_many(benchmark::State& state) {
+  const auto engine = engine_for(state);
+  if (!engine) return;
+  const auto size = static_cast<std::size_t>(state.range(1));
+  const auto count = static_cast<std::size_t>(state.range(2));
+  const Buffer data(size * count);
+  std::vector<ByteView> messages;
+  for (std::size_t i = 0; i < count; ++i)
+    messages.push_back(ByteView(data).subspan(i * size, size));
+  std::vector<ByteArray<32>> out(count);
+  const crypto::HmacKey key(ByteArray<32>{1});
+  for (auto _ : state) {
+    if constexpr (Keyed) {
+      engine->hmac_many(key, messages, out);
+    } else {
+      engine->sha256_many(messages, out);
+    }
+    benchmark::DoNotOptimize(out.data());
+  }
+  set_bytes(state, size * count);
+}
+
 void x25519_public(benchmark::State& state) {
   const auto engine = engine_for(state);
   if (!engine) return;
@@ -248,6 +273,12 @@ void engines_and_sizes(benchmark::internal::Benchmark* bench) {
   sealine::bench::iterations_from_environment(bench);
 }
 
+void engines_sizes_and_counts(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"ipsec_mb", "bytes", "count"})
+      ->ArgsProduct({{0, 1}, {95, 1 << 10, 1 << 16}, {1, 2, 8, 16, 64}});
+  sealine::bench::iterations_from_environment(bench);
+}
+
 BENCHMARK(gcm_seal)->Apply(engines_and_sizes);
 BENCHMARK(gcm_seal_with_trailer)->Apply(engines_and_sizes);
 BENCHMARK(record)->Apply(engines_and_sizes);
@@ -256,6 +287,8 @@ BENCHMARK(xaes_seal)->Apply(engines_and_sizes);
 BENCHMARK(kbkdf_step)->Apply(both_engines);
 BENCHMARK(sha256)->Apply(engines_and_sizes);
 BENCHMARK(hmac_sha256)->Apply(engines_and_sizes);
+BENCHMARK(hash_many<false>)->Name("sha256_many")->Apply(engines_sizes_and_counts);
+BENCHMARK(hash_many<true>)->Name("hmac_many")->Apply(engines_sizes_and_counts);
 BENCHMARK(x25519_public)->Apply(both_engines);
 BENCHMARK(x25519)->Apply(both_engines);
 BENCHMARK(make_engine)->Apply(both_engines);

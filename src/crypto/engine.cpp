@@ -2,6 +2,7 @@
 
 #include "crypto/detail/ipsec_mb_engine.hpp"
 #include "crypto/detail/openssl_engine.hpp"
+#include "crypto/detail/openssl_sha256.hpp"
 #include "sealine/base/assert.hpp"
 #include "sealine/base/secret.hpp"
 #include "sealine/base/writer.hpp"
@@ -15,6 +16,17 @@ namespace {
 constexpr std::size_t kMaxKbkdfBytes = 112;
 
 }  // namespace
+
+void Engine::sha256_many(std::span<const ByteView> messages, std::span<ByteArray<kHashBytes>> out) {
+  SEALINE_ASSERT(out.size() == messages.size());
+  for (std::size_t i = 0; i < messages.size(); ++i) detail::sha256_alone(messages[i], out[i]);
+}
+
+void Engine::hmac_many(const HmacKey& key, std::span<const ByteView> messages,
+                       std::span<ByteArray<kHashBytes>> out) {
+  SEALINE_ASSERT(out.size() == messages.size());
+  for (std::size_t i = 0; i < messages.size(); ++i) detail::hmac_alone(key, messages[i], out[i]);
+}
 
 void Engine::kbkdf_cmac(FixedView<kKeyBytes> key, FixedView<12> input, MutableBytes out) {
   SEALINE_ASSERT(out.size() % kBlockBytes == 0 && out.size() <= kMaxKbkdfBytes);

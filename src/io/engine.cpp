@@ -62,6 +62,16 @@ class ThreadEngine final : public crypto::Engine {
     own_engine().hmac_sha256(key, parts, out);
   }
 
+  void sha256_many(std::span<const ByteView> messages,
+                   std::span<ByteArray<crypto::kHashBytes>> out) override {
+    own_engine().sha256_many(messages, out);
+  }
+
+  void hmac_many(const crypto::HmacKey& key, std::span<const ByteView> messages,
+                 std::span<ByteArray<crypto::kHashBytes>> out) override {
+    own_engine().hmac_many(key, messages, out);
+  }
+
   void x25519_public(FixedView<crypto::kKeyBytes> secret,
                      FixedBytes<crypto::kKeyBytes> out) override {
     own_engine().x25519_public(secret, out);

@@ -11,6 +11,7 @@ std::unique_ptr<Engine> make_ipsec_mb_engine() { return nullptr; }
 #else
 
 #include "crypto/detail/cmac_blocks.hpp"
+#include "crypto/detail/ipsec_mb_hash.hpp"
 #include "crypto/detail/openssl_engine.hpp"
 #include "sealine/base/assert.hpp"
 #include "sealine/base/secret.hpp"
@@ -156,7 +157,7 @@ class IpsecMbAead final : public Aead {
 class IpsecMbEngine final : public Engine {
  public:
   IpsecMbEngine(std::shared_ptr<IMB_MGR> manager, std::string name)
-      : manager_(std::move(manager)), name_(std::move(name)) {}
+      : manager_(std::move(manager)), name_(std::move(name)), hash_(manager_) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
@@ -167,6 +168,18 @@ class IpsecMbEngine final : public Engine {
 
   void hmac_sha256(ByteView key, Parts parts, FixedBytes<kHashBytes> out) override {
     openssl_.hmac_sha256(key, parts, out);
+  }
+
+  void sha256_many(std::span<const ByteView> messages,
+                   std::span<ByteArray<kHashBytes>> out) override {
+    SEALINE_ASSERT(out.size() == messages.size());
+    hash_.sha256_many(messages, out);
+  }
+
+  void hmac_many(const HmacKey& key, std::span<const ByteView> messages,
+                 std::span<ByteArray<kHashBytes>> out) override {
+    SEALINE_ASSERT(out.size() == messages.size());
+    hash_.hmac_many(key, messages, out);
   }
 
   void x25519_public(FixedView<kKeyBytes> secret, FixedBytes<kKeyBytes> out) override {
@@ -217,6 +230,7 @@ class IpsecMbEngine final : public Engine {
  private:
   std::shared_ptr<IMB_MGR> manager_;
   std::string name_;
+  IpsecMbHash hash_;
   OpensslEngine openssl_;
   GcmScratch scratch_{};
   BlockScratch blocks_{};
