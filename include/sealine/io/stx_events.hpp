@@ -144,7 +144,7 @@ struct Refusal {
   std::string address;
   Error error;
   std::optional<crypto::PublicKey> key;  ///< where one was shown
-  std::optional<Verdict> verdict;
+  std::optional<io::Verdict> verdict;
 };
 
 /// A receiver that has ended.

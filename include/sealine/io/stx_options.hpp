@@ -7,6 +7,7 @@
 #include "sealine/crypto/x25519.hpp"
 #include "sealine/io/known_peers.hpp"
 #include "sealine/io/stcp_options.hpp"
+#include "sealine/io/stx_conflict.hpp"
 #include "sealine/io/stx_events.hpp"
 #include "sealine/stx/limits.hpp"
 
@@ -34,9 +35,6 @@ enum class Compression : std::uint8_t {
   never,
   always,
 };
-
-/// --on-conflict: what a receiver does where another file stands in a file's place.
-enum class OnConflict : std::uint8_t { fail, rename, overwrite, newer };
 
 /// STCP's options as STX uses them: mode mutual unless they say psk. Others are bad_configuration.
 [[nodiscard]] SEALINE_API stcp::ClientOptions default_stcp_client();

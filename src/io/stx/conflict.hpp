@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sealine/io/stx_conflict.hpp"
 #include "sealine/stx/message.hpp"
 
 #include <cstdint>
@@ -9,14 +10,6 @@
 #include <sys/stat.h>
 
 namespace sealine::io::stx {
-
-/// What becomes of an entry whose place is held by something else (--on-conflict).
-enum class OnConflict : std::uint8_t {
-  fail,       ///< the old one stays, the entry is refused (code 11)
-  rename,     ///< the new one gets the next free name: `a.txt` becomes `a (1).txt`
-  overwrite,  ///< the new one takes its place, unless a folder stands there
-  newer,      ///< overwrite where the new mtime is later, else fail
-};
 
 /// What a receiver decides about its disk.
 struct ReceivePolicy {
