@@ -41,6 +41,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {trailing_bytes, M, 0, "M08", "bytes are left over at the end"},
     {bad_handshake_message, M, 1, "M09", "a handshake message has a wrong length"},
     {version_refused, M, 0, "M10", "the peer speaks another version"},
+    {bad_compression, M, 0, "M11", "a compressed block does not open to its length"},
 
     {mode_refused, P, 2, "P01", "the mode or suite is not allowed here"},
     {wrong_state, P, 14, "P02", "a record came in the wrong state"},
@@ -52,6 +53,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {peer_going_away, P, 0, "P07", "the peer is shutting down"},
     {peer_failed, P, 0, "P08", "the peer had an internal error"},
     {channel_unknown, P, 0, "P09", "the peer no longer knows this channel"},
+    {file_name_refused, P, 0, "P10", "the receiver does not take a file of this name"},
+    {link_target_refused, P, 0, "P11", "a symbolic link leads out of the receive folder"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},
@@ -78,6 +81,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {too_many_messages, L, 0, "L11", "more messages came than the limit allows"},
     {window_full, L, 0, "L12", "too many messages wait for their receipts"},
     {no_message_in_time, L, 0, "L13", "no message came within the time allowed"},
+    {quota_full, L, 0, "L14", "the quota of the receive folder is used up"},
 
     {system_error, E, 0, "E01", "the system refused"},
     {name_not_found, E, 0, "E02", "the name is not known"},
@@ -93,6 +97,10 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {command_failed, E, 0, "E12", "the command failed"},
     {cancelled, E, 0, "E13", "cancelled"},
     {not_this_protocol, E, 0, "E14", "the peer does not speak this protocol"},
+    {disk_full, E, 0, "E15", "no space is left on the disk"},
+    {file_exists, E, 0, "E16", "another file stands in its place"},
+    {source_changed, E, 0, "E17", "a file changed or went while it was being sent"},
+    {item_busy, E, 0, "E18", "another session is writing the same file"},
 });
 
 static_assert(std::ranges::is_sorted(kTable, {}, &ErrorInfo::code));

@@ -74,6 +74,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::too_many_empty:
     case Errc::protocol_broken:
     case Errc::not_this_protocol:
+    case Errc::bad_compression:
       return kExitProtocol;
 
     case Errc::peer_going_away:
@@ -88,6 +89,11 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::too_many_messages:
     case Errc::window_full:
     case Errc::no_message_in_time:
+    case Errc::file_name_refused:
+    case Errc::link_target_refused:
+    case Errc::quota_full:
+    case Errc::file_exists:
+    case Errc::item_busy:
       return kExitRefused;
 
     case Errc::name_not_found:
@@ -101,6 +107,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
 
     case Errc::file_error:
     case Errc::file_locked:
+    case Errc::disk_full:
+    case Errc::source_changed:
       return kExitLocal;
     case Errc::system_error:
       return of_environment(error, phase);

@@ -95,6 +95,8 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Check the version at the other end."},
     {version_refused, "The peer speaks another version of the protocol.",
      "Update the older end; `sealine version` tells."},
+    {bad_compression, "A block that came compressed does not open to what it should be.",
+     "Update the program at the other end."},
 
     // P: misbehaved
     {mode_refused,
@@ -123,6 +125,14 @@ constexpr auto kTable = std::to_array<Explanation>({
      "The peer no longer knows the channel that was to be resumed: it was restarted, or too much "
      "time has passed.",
      "Open a new channel."},
+    {file_name_refused,
+     "A file name could lead out of the receive folder, is too long or too deep (32 folders), or "
+     "is "
+     "one that the receiver keeps for itself (.stx-..., ....stxpart).",
+     "Rename the file, or leave it out with --exclude; the others are sent."},
+    {link_target_refused,
+     "A symbolic link is absolute or climbs above the receive folder; it was not made.",
+     "If such links are wanted, start the receiver with --any-links."},
 
     // U: misuse
     {not_encrypted,
@@ -184,6 +194,10 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Wait for receipts before sending on."},
     {no_message_in_time, "The wait for a message was given a limit, and it has passed.",
      "The channel still stands: wait again, or for longer."},
+    {quota_full,
+     "What one sender may store in the receive folder is used up, or the disk quota of the user "
+     "that receives.",
+     "Raise the quota at the receiver, or make room there."},
 
     // E: environment
     {system_error, "The operating system refused something; the text behind it says what.",
@@ -214,6 +228,18 @@ constexpr auto kTable = std::to_array<Explanation>({
     {not_this_protocol,
      "The first bytes of the peer belong to another protocol, such as HTTP or TLS.",
      "Check the port; both ends need sealine."},
+    {disk_full, "The disk of the receive folder has no space for the file.",
+     "Make room there and run the same command again: it goes on where it stopped."},
+    {file_exists,
+     "A file of that name and other content stands in the receive folder, and the receiver was "
+     "told to keep it (--on-conflict fail, which is the default).",
+     "Move it away, or start the receiver with --on-conflict rename, overwrite or newer."},
+    {source_changed,
+     "A file was written to, became shorter or was deleted while it was being sent, three times in "
+     "a row.",
+     "Send it again when nobody writes to it, or send a snapshot."},
+    {item_busy, "Another session, or another sealine, is writing the same file just now.",
+     "Wait for it to end; the sender tries again by itself."},
 });
 
 }  // namespace

@@ -50,17 +50,20 @@ enum class Errc : std::uint16_t {
   trailing_bytes = 2008,         ///< Reader: bytes are left over
   bad_handshake_message = 2009,  ///< Noise: a message of the wrong length
   version_refused = 2010,        ///< a message of another version
+  bad_compression = 2011,        ///< a compressed block is no single frame of its length
 
   // P: misbehaved
-  mode_refused = 3001,     ///< F2
-  wrong_state = 3002,      ///< F14
-  too_many_empty = 3003,   ///< F15: counts and rates of section 4 and 5
-  truncated = 3004,        ///< the stream ended without CLOSE
-  aborted = 3005,          ///< CLOSE with a reason other than 0; detail = reason
-  protocol_broken = 3006,  ///< a message that is not allowed now
-  peer_going_away = 3007,  ///< the peer shuts down
-  peer_failed = 3008,      ///< the peer had an internal error
-  channel_unknown = 3009,  ///< the peer no longer knows the channel to be resumed
+  mode_refused = 3001,         ///< F2
+  wrong_state = 3002,          ///< F14
+  too_many_empty = 3003,       ///< F15: counts and rates of section 4 and 5
+  truncated = 3004,            ///< the stream ended without CLOSE
+  aborted = 3005,              ///< CLOSE with a reason other than 0; detail = reason
+  protocol_broken = 3006,      ///< a message that is not allowed now
+  peer_going_away = 3007,      ///< the peer shuts down
+  peer_failed = 3008,          ///< the peer had an internal error
+  channel_unknown = 3009,      ///< the peer no longer knows the channel to be resumed
+  file_name_refused = 3010,    ///< a file name that may not become a path
+  link_target_refused = 3011,  ///< a symbolic link that leads out of the receive folder
 
   // U: misuse
   not_encrypted = 4001,   ///< application data outside ENCRYPTED
@@ -88,6 +91,7 @@ enum class Errc : std::uint16_t {
   too_many_messages = 5011,  ///< over the rate that was agreed
   window_full = 5012,        ///< wait for receipts before sending more
   no_message_in_time = 5013,
+  quota_full = 5014,  ///< what a peer, or a user, may store
 
   // E: environment
   system_error = 6001,    ///< detail = errno
@@ -104,6 +108,10 @@ enum class Errc : std::uint16_t {
   command_failed = 6012,
   cancelled = 6013,
   not_this_protocol = 6014,  ///< the peer's first bytes are of another protocol
+  disk_full = 6015,          ///< detail = errno, or 0 where it was seen beforehand
+  file_exists = 6016,        ///< the place of a received file is held by another
+  source_changed = 6017,     ///< a file changed, shrank or went while it was read
+  item_busy = 6018,          ///< another session is writing the same file
 };
 
 /// One row of the table of errors.
