@@ -25,10 +25,12 @@ namespace sealine::stx {
 struct FrameSlot {
   std::uint64_t counter = 0;
   FrameHead head;
-  ItemId item = 0;  ///< data: the one SELECTed
-  std::uint32_t block_bytes =
-      0;                ///< data: the block's length; of an item of unknown size the full one
+  ItemId item = 0;                ///< data: the one SELECTed
+  std::uint32_t block_bytes = 0;  ///< data: the block's length; of unknown size the full one
   bool wanted = false;  ///< data: false: open it, write nothing (held already, or the item is over)
+  std::uint8_t block_log2 = 0;  ///< data, wanted: of the item, as the two that follow
+  bool compressible = false;
+  bool size_unknown = false;
 };
 
 /// How the plaintext of a data frame stands for its block.
@@ -83,10 +85,12 @@ struct MetaAnswer {
 /// spec: stx.md#course
 ///
 /// One session: lane 0 and the lanes that joined it. For each frame of a lane, in order: judge its
-/// head by expect_frame, check the CRC, open it under the slot's counter and item; then give a
-/// control frame's message at once (what follows may depend on it), a block in any order after it
-/// was written, also from other threads' work. Then poll_frame on each lane, poll_timeout, and
-/// poll_event until it gives nothing. Time never goes backwards. One thread.
+/// head by expect_frame, check the CRC before the next expect_frame of any lane, open it under the
+/// slot's counter and item; then give a control frame's message at once (what follows may depend on
+/// it), a block in any order after it was written, also from other threads' work, wanted or not.
+/// Then poll_frame on each lane, poll_timeout, and poll_event until it gives nothing. Inputs about
+/// an item that is over, or after the session is, do nothing. Time never goes backwards. One
+/// thread.
 class SEALINE_API Receiver {
  public:
   /// Lane 0 is open. `engine` must outlive the receiver.
@@ -99,6 +103,8 @@ class SEALINE_API Receiver {
   // --- inputs
 
   void handle_lane_opened(LaneId lane, TimePoint now);
+  /// After the last of its frames was handed in: no block of the lane is being written any more,
+  /// for the others may bring it again. The end of lane 0 ends the session.
   void handle_lane_ended(LaneId lane, TimePoint now);
   /// Counts a frame. Errors: protocol_broken (no item SELECTed, a block out of range, a size over
   /// the block's): close silently, for nothing of it is authentic yet.
@@ -109,9 +115,10 @@ class SEALINE_API Receiver {
   void handle_message(LaneId lane, const FrameSlot& slot, const Message& message, TimePoint now);
   /// An opened frame that breaks a rule of content: CLOSE{1}.
   void handle_fault(Error fault, TimePoint now);
-  /// How an opened data frame of `plaintext_bytes` stands for its block. Errors: protocol_broken.
-  [[nodiscard]] Result<BlockForm> block_form(const FrameSlot& slot,
-                                             std::size_t plaintext_bytes) const;
+  /// How an opened, wanted data frame of `plaintext_bytes` stands for its block. Any thread.
+  /// Errors: protocol_broken.
+  [[nodiscard]] static Result<BlockForm> block_form(const FrameSlot& slot,
+                                                    std::size_t plaintext_bytes);
   /// An opened data frame; where wanted, its block is written and this is its leaf and length.
   void handle_block(LaneId lane, const FrameSlot& slot, const Hash& leaf, std::uint32_t block_bytes,
                     TimePoint now);
@@ -129,6 +136,7 @@ class SEALINE_API Receiver {
   void finish(ItemId item, Code code, std::vector<EntryCode> entries);
   /// DONE with a code, at any time after the answer.
   void refuse(ItemId item, Code code);
+  /// Ends the session for a reason other than normal: CLOSE{code} is ordered.
   void close(Code code);
 
   // --- outputs
@@ -137,7 +145,7 @@ class SEALINE_API Receiver {
   [[nodiscard]] std::optional<ControlFrame> poll_frame(LaneId lane, TimePoint now);
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
   using Event = std::variant<Offered, LeavesWanted, Receiving, ZeroRun, ItemComplete, ItemFailed,
-                             ItemDropped, SessionOver>;
+                             ItemDropped, LaneSilent, SessionOver>;
   [[nodiscard]] std::optional<Event> poll_event();
 
   // --- getters

@@ -28,7 +28,7 @@ struct ControlFrame {
 };
 
 /// A frame whose plaintext the caller reads: block `block` of `item`, as it is, compressed or
-/// padded. Give its leaf to handle_leaf before the item's end, a resend's leaf too.
+/// padded. Give its leaf to handle_leaf, a resend's leaf too: no END before.
 struct BlockFrame {
   std::uint64_t counter = 0;
   ItemId item = 0;
@@ -83,7 +83,15 @@ struct ItemOver {
   std::vector<EntryCode> entries;  ///< of a pack: what was kept out
 };
 
-/// The session is over; nothing more is to be sent once poll_frame gives nothing.
+/// Nothing came on a lane other than 0 for Limits::silence_timeout: close its connection. The
+/// machine has already done what handle_lane_ended does.
+struct LaneSilent {
+  LaneId lane = 0;
+};
+
+/// The session is over; nothing more is to be sent once poll_frame gives nothing. Where lane 0
+/// ended or fell silent without CLOSE, `fault` is truncated or idle_timeout, and `code`
+/// line_damage, so that retry_after(code) answers for these too.
 struct SessionOver {
   Code code{};
   bool by_peer = false;
@@ -91,14 +99,14 @@ struct SessionOver {
 };
 
 /// The course of a session at the end that sends files: items, blocks, windows and
-/// acknowledgements, without key, socket, clock or file.                                    spec:
-/// stx.md#course
+/// acknowledgements, without key, socket, clock or file. spec: stx.md#course
 ///
 /// One session: lane 0 and the lanes that joined it. The caller seals the frames it is given, in
 /// any order and on any thread, and writes them in the order in which they were given; it opens
 /// what comes and hands in the plaintext. After any input or command: poll_frame on each lane that
-/// can write, then poll_timeout, then poll_event until it gives nothing. Time never goes backwards.
-/// One thread.
+/// can write, until a round over them all gives nothing, then poll_timeout, then poll_event until
+/// it gives nothing. Inputs about an item that is over, or after the session is, do nothing. Time
+/// never goes backwards. One thread.
 class SEALINE_API Sender {
  public:
   /// Lane 0 is open. `zeros` and `engine` must outlive the sender.
@@ -120,15 +128,16 @@ class SEALINE_API Sender {
   void handle_leaves(ItemId item, std::span<const Hash> leaves);
   /// The source of LeavesWanted cannot be read again: the item starts from 0.
   void cannot_read_twice(ItemId item);
-  /// The leaf of a block that was ordered.
+  /// The leaf of a block that was ordered. Once a block is ordered again, only the leaf of that
+  /// order is to be given: END speaks of what was sent last.
   void handle_leaf(ItemId item, std::uint32_t block, const Hash& leaf);
   void handle_timeout(TimePoint now);
 
   // --- commands
 
-  /// Whether META may run further ahead.
+  /// Whether META may run further ahead (64 items, 4 MiB of META), for an item of any size.
   [[nodiscard]] bool can_offer() const noexcept;
-  /// META; `meta.item` is set by the machine and returned.
+  /// META; `meta.item` is set by the machine and returned. Only while can_offer().
   ItemId offer(Meta meta, TimePoint now);
   /// size_unknown: so many blocks can be read; `ended` with the whole size once it is known.
   void supply(ItemId item, std::uint32_t blocks, std::optional<std::uint64_t> size_bytes);
@@ -136,6 +145,7 @@ class SEALINE_API Sender {
   void drop(ItemId item, Code code);
   /// No more items: CLOSE{0} follows the last DONE.
   void finish();
+  /// Gives up, for a reason other than normal: CLOSE{code} is ordered and the session is over.
   void close(Code code);
 
   // --- outputs
@@ -143,16 +153,16 @@ class SEALINE_API Sender {
   /// The next frame for this lane; its counter is used up.
   [[nodiscard]] std::optional<FrameOrder> poll_frame(LaneId lane, TimePoint now);
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
-  using Event =
-      std::variant<ItemAnswered, LeavesWanted, ItemStarted, BlocksDurable, ItemOver, SessionOver>;
+  using Event = std::variant<ItemAnswered, LeavesWanted, ItemStarted, BlocksDurable, ItemOver,
+                             LaneSilent, SessionOver>;
   [[nodiscard]] std::optional<Event> poll_event();
 
   // --- getters
 
   enum class State : std::uint8_t {
     running,
-    closing,  ///< our CLOSE is ordered; the answer is awaited
-    closed,
+    closing,  ///< our CLOSE{0} is ordered; the answer is awaited
+    closed,   ///< over; a CLOSE of ours may still wait in poll_frame
   };
   [[nodiscard]] State state() const noexcept;
 
