@@ -55,6 +55,10 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {channel_unknown, P, 0, "P09", "the peer no longer knows this channel"},
     {file_name_refused, P, 0, "P10", "the receiver does not take a file of this name"},
     {link_target_refused, P, 0, "P11", "a symbolic link leads out of the receive folder"},
+    {transfer_unknown, P, 0, "P12", "the receiver does not know this transfer"},
+    {superseded, P, 0, "P13", "a newer session of the same sender took over"},
+    {content_differs, P, 0, "P14", "what arrived is not what was sent"},
+    {peer_io_failed, P, 0, "P15", "the peer could not read or write its disk"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},
@@ -82,6 +86,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {window_full, L, 0, "L12", "too many messages wait for their receipts"},
     {no_message_in_time, L, 0, "L13", "no message came within the time allowed"},
     {quota_full, L, 0, "L14", "the quota of the receive folder is used up"},
+    {refused_by_peer, L, 0, "L15", "the peer refuses it"},
+    {peer_busy, L, 0, "L16", "the peer is busy"},
 
     {system_error, E, 0, "E01", "the system refused"},
     {name_not_found, E, 0, "E02", "the name is not known"},
@@ -101,6 +107,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {file_exists, E, 0, "E16", "another file stands in its place"},
     {source_changed, E, 0, "E17", "a file changed or went while it was being sent"},
     {item_busy, E, 0, "E18", "another session is writing the same file"},
+    {line_damaged, E, 0, "E19", "the line damages what is sent"},
 });
 
 static_assert(std::ranges::is_sorted(kTable, {}, &ErrorInfo::code));

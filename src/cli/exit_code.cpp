@@ -57,6 +57,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
       return silence(Phase::handshake, proof);
 
     case Errc::aborted:
+    case Errc::content_differs:
+    case Errc::line_damaged:
       return kExitDamaged;
     case Errc::bad_length:
       // Within a session the length's bytes were altered on the way: no honest record has such.
@@ -92,6 +94,9 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::file_name_refused:
     case Errc::link_target_refused:
     case Errc::quota_full:
+    case Errc::refused_by_peer:
+    case Errc::peer_busy:
+    case Errc::superseded:
     case Errc::file_exists:
     case Errc::item_busy:
       return kExitRefused;
@@ -114,6 +119,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
       return of_environment(error, phase);
 
     case Errc::peer_failed:
+    case Errc::peer_io_failed:
+    case Errc::transfer_unknown:
     case Errc::channel_unknown:
     case Errc::not_encrypted:
     case Errc::already_closed:

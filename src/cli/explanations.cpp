@@ -133,6 +133,20 @@ constexpr auto kTable = std::to_array<Explanation>({
     {link_target_refused,
      "A symbolic link is absolute or climbs above the receive folder; it was not made.",
      "If such links are wanted, start the receiver with --any-links."},
+    {transfer_unknown,
+     "A second connection of a transfer came to a receiver that does not hold the first one: it "
+     "was restarted, or the first connection ended.",
+     "The sender begins anew by itself; if it does not, run the same command again."},
+    {superseded,
+     "The same sender began another session with the same files; the newer one goes on, this one "
+     "was ended.",
+     "Nothing is lost. Let one sender at a time send a file."},
+    {content_differs,
+     "The tree of hashes over what arrived is not the one over what was sent: the file was written "
+     "to while it was sent, or memory or disk changes bytes. Nothing wrong was put in its place.",
+     "Run the same command again; if it stays, test the memory and disks of both machines."},
+    {peer_io_failed, "The other end could not read or write a file.",
+     "Look at the other end's messages: disk, permissions, limits."},
 
     // U: misuse
     {not_encrypted,
@@ -198,6 +212,9 @@ constexpr auto kTable = std::to_array<Explanation>({
      "What one sender may store in the receive folder is used up, or the disk quota of the user "
      "that receives.",
      "Raise the quota at the receiver, or make room there."},
+    {refused_by_peer, "The receiver's owner or its settings refuse this sender, or this file.",
+     "Ask there: --yes, --allow or --key let a sender in."},
+    {peer_busy, "The receiver has as much to do as it takes on.", "Try again later."},
 
     // E: environment
     {system_error, "The operating system refused something; the text behind it says what.",
@@ -240,6 +257,10 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Send it again when nobody writes to it, or send a snapshot."},
     {item_busy, "Another session, or another sealine, is writing the same file just now.",
      "Wait for it to end; the sender tries again by itself."},
+    {line_damaged,
+     "Again and again data arrived with a wrong checksum, though nobody altered it on purpose: a "
+     "cable, a network card or its driver damages what passes.",
+     "Run the same command again, it goes on where it stopped; try another cable or network."},
 });
 
 }  // namespace

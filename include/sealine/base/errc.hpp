@@ -64,6 +64,10 @@ enum class Errc : std::uint16_t {
   channel_unknown = 3009,      ///< the peer no longer knows the channel to be resumed
   file_name_refused = 3010,    ///< a file name that may not become a path
   link_target_refused = 3011,  ///< a symbolic link that leads out of the receive folder
+  transfer_unknown = 3012,     ///< a lane of a transfer that is not there
+  superseded = 3013,           ///< a newer session of the same sender took over
+  content_differs = 3014,      ///< what arrived is not what was sent
+  peer_io_failed = 3015,       ///< the peer could not read or write its disk
 
   // U: misuse
   not_encrypted = 4001,   ///< application data outside ENCRYPTED
@@ -92,6 +96,8 @@ enum class Errc : std::uint16_t {
   window_full = 5012,        ///< wait for receipts before sending more
   no_message_in_time = 5013,
   quota_full = 5014,  ///< what a peer, or a user, may store
+  refused_by_peer = 5015,
+  peer_busy = 5016,
 
   // E: environment
   system_error = 6001,    ///< detail = errno
@@ -112,6 +118,7 @@ enum class Errc : std::uint16_t {
   file_exists = 6016,        ///< the place of a received file is held by another
   source_changed = 6017,     ///< a file changed, shrank or went while it was read
   item_busy = 6018,          ///< another session is writing the same file
+  line_damaged = 6019,       ///< frames whose CRC is wrong, again and again
 };
 
 /// One row of the table of errors.

@@ -147,13 +147,22 @@ using Message = std::variant<Meta, MetaOk, Ack, Nak, Resume, ResumeOk, End, Done
 
 [[nodiscard]] SEALINE_API std::uint8_t type_of(const Message& message) noexcept;
 
-/// The bytes of a message, at most kMaxFrameBytes.
+/// Whether `type` is a type that this side sends.
+[[nodiscard]] SEALINE_API bool is_sent_by(std::uint8_t type, Side side) noexcept;
+
+/// How long encode() makes it: a pack is closed before its META is over kMaxFrameBytes.
+[[nodiscard]] SEALINE_API std::size_t encoded_bytes(const Message& message) noexcept;
+
+/// The bytes of a message, which are at most kMaxFrameBytes (asserted). The caller keeps the rules
+/// that parse_message checks.
 [[nodiscard]] SEALINE_API std::vector<std::uint8_t> encode(const Message& message);
 
 /// Reads what `from` wrote; `type` is the low byte of the frame's seq. Every rule that one message
 /// alone can break is checked here: missing or left-over bytes, the wrong side's type, block_log2,
 /// flags, kinds, mode bits, counts, sizes, run_log2, codes. (Names are the receiver's to judge: a
-/// bad name is refused, not a fault.) Errors: bad_length, protocol_broken.
+/// bad name is refused, not a fault; what the session knows, such as an item's blocks, is the
+/// machines'.) What is allocated is bounded by the plaintext. Errors: input_too_short,
+/// trailing_bytes, protocol_broken.
 [[nodiscard]] SEALINE_API Result<Message> parse_message(std::uint8_t type, ByteView plaintext,
                                                         Side from);
 

@@ -32,6 +32,8 @@ class SEALINE_API Tree {
   void add_repeated(const Hash& leaf, std::uint32_t count);
   /// Of the leaves so far; H("") of none.
   [[nodiscard]] Hash root() const;
+  /// No leaf any more; the memory stays.
+  void clear() noexcept;
 
   [[nodiscard]] std::uint32_t leaf_count() const noexcept { return count_; }
 
