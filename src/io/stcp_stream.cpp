@@ -194,6 +194,8 @@ Result<> Stream::export_key(std::string_view label, ByteView context, MutableByt
   return core_->connection()->export_key(label, context, out);
 }
 
+Result<Stream::Underlying> Stream::take_over() { return core_->take_over(); }
+
 void Stream::request_rekey() {
   if (!core_->connection()) return;
   core_->connection()->request_rekey(detail::now());

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace sealine::io::stcp {
 
@@ -220,6 +221,18 @@ class SEALINE_API Stream {
   /// Fresh keys. Sent at once if the socket takes it.
   void request_rekey();
   void ping();
+
+  /// A connection after STCP.
+  struct Underlying {
+    next_layer_type socket;
+    std::vector<std::uint8_t> received;  ///< what was read behind the handshake
+  };
+
+  /// Gives the connection up to a protocol that goes on over the same socket under keys of its own
+  /// (export_key): right after the handshake, flushed, before any data. This Stream is closed then.
+  /// Errors: not_encrypted; operation_in_progress, also where something waits to be sent.
+  [[nodiscard]] Result<Underlying> take_over();
+
   /// Server, modes tofu and mutual: tells the client the next key. Errors: wrong_state.
   [[nodiscard]] Result<> announce_next_key(const crypto::PublicKey& next);
 

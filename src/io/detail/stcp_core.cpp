@@ -500,6 +500,24 @@ void StreamCore::close_socket() {
   if (const auto callback = std::exchange(on_closed_, nullptr)) callback();
 }
 
+Result<Stream::Underlying> StreamCore::take_over() {
+  if (!connection_ || phase_ != Phase::open) return fail(Errc::not_encrypted);
+  if (has_operation() || has_pending() || connection_->has_transmit()) {
+    return fail(Errc::operation_in_progress);
+  }
+  const MutableBytes rest = rx_.bytes().subspan(rx_begin_, rx_end_ - rx_begin_);
+  std::vector<std::uint8_t> received(rest.begin(), rest.end());
+  // A wait that is armed holds on to the old object; the descriptor moves to one without waits.
+  error_code ec;
+  const auto protocol = socket_.local_endpoint(ec).protocol();
+  if (ec) return std::unexpected(to_error(ec));
+  Socket socket(executor_);
+  socket.assign(protocol, socket_.release(), ec);
+  if (ec) return std::unexpected(to_error(ec));
+  close_socket();
+  return Stream::Underlying{std::move(socket), std::move(received)};
+}
+
 void StreamCore::cancel_operations() {
   const error_code aborted = net::error::operation_aborted;
   if (const auto dialer = dialer_.lock(); dialer && phase_ == Phase::connecting) {

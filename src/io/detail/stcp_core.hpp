@@ -105,6 +105,9 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   /// Sends what a command left waiting, if it can be sent at once.
   void nudge();
 
+  /// See Stream::take_over.
+  [[nodiscard]] Result<Stream::Underlying> take_over();
+
   /// Called once, when the socket of this connection is closed.
   void on_closed(std::function<void()> callback) { on_closed_ = std::move(callback); }
 
