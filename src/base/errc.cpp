@@ -42,6 +42,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {bad_handshake_message, M, 1, "M09", "a handshake message has a wrong length"},
     {version_refused, M, 0, "M10", "the peer speaks another version"},
     {bad_compression, M, 0, "M11", "a compressed block does not open to its length"},
+    {bad_encoding, M, 0, "M12", "a value is not in its one valid encoding"},
 
     {mode_refused, P, 2, "P01", "the mode or suite is not allowed here"},
     {wrong_state, P, 14, "P02", "a record came in the wrong state"},

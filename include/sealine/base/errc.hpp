@@ -51,6 +51,7 @@ enum class Errc : std::uint16_t {
   bad_handshake_message = 2009,  ///< Noise: a message of the wrong length
   version_refused = 2010,        ///< a message of another version
   bad_compression = 2011,        ///< a compressed block is no single frame of its length
+  bad_encoding = 2012,           ///< a varint or tagged value; detail = offset
 
   // P: misbehaved
   mode_refused = 3001,         ///< F2
