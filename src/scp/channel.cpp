@@ -78,6 +78,13 @@ void ChannelEnd::abort(Code code, TimePoint now) {
   machine_->fault(code, {errc_of(code)}, now);
 }
 
+void ChannelEnd::forbid_resume() {
+  machine_->reconnect = false;
+  if (machine_->state == State::lost) {
+    machine_->finish(Code::truncated, false, {Errc::truncated});
+  }
+}
+
 void ChannelEnd::rotate() {
   if (machine_->role == Link::Role::client) machine_->rotation_wanted = true;
 }
@@ -98,6 +105,10 @@ void ChannelEnd::pop(TimePoint) {
 
 std::size_t ChannelEnd::poll_transmit(MutableBytes out, TimePoint now) {
   return machine_->poll_transmit(out, now);
+}
+
+bool ChannelEnd::has_receipt_due() const noexcept {
+  return machine_->receipt_due || machine_->book.is_due();
 }
 
 std::optional<TimePoint> ChannelEnd::poll_timeout() const { return machine_->timers.earliest(); }

@@ -117,7 +117,10 @@ bool ChannelEnd::Machine::rewind_to(std::uint64_t have) {
 void ChannelEnd::Machine::handle_disconnected(TimePoint now) {
   switch (state) {
     case State::closed:
+      return;
     case State::lost:
+      // A client's attempt came to nothing: another pause, a longer one.
+      if (role == Link::Role::client && !timers.deadline(Timer::reconnect_try)) lose(now);
       return;
     case State::draining:
     case State::answering:

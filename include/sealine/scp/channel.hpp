@@ -124,6 +124,9 @@ class SEALINE_API ChannelEnd {
   void end(TimePoint now);
   void close(TimePoint now);
   void abort(Code code, TimePoint now);
+  /// The connection that stands is the channel's last: its loss ends the channel, as truncated. A
+  /// channel that is lost already ends now.
+  void forbid_resume();
   /// Fresh keys now (client; a server's call does nothing).
   void rotate();
 
@@ -136,6 +139,8 @@ class SEALINE_API ChannelEnd {
   /// Writes waiting messages to `out` (at least kMaxWireMessageBytes); returns their length, 0 when
   /// nothing waits.
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out, TimePoint now);
+  /// A receipt waits to be written. (poll_transmit alone knows whether anything else does.)
+  [[nodiscard]] bool has_receipt_due() const noexcept;
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
   [[nodiscard]] std::optional<Event> poll_event();
 
