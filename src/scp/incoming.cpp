@@ -6,6 +6,8 @@
 #include "sealine/crypto/kdf.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 namespace sealine::scp {
@@ -33,29 +35,50 @@ std::size_t ChannelEnd::Machine::handle_bytes(MutableBytes in, TimePoint now) {
     if (state == State::handshake) return consumed;
   }
   accepted_in_turn = 0;
-  while (link && (state == State::open || state == State::confirming || state == State::closing) &&
-         accepted_in_turn < kTurnBytes) {
+  while (takes_messages() && accepted_in_turn < kTurnBytes) {
     const MutableBytes rest = in.subspan(consumed);
-    if (rest.size() < kHeadBytes) return consumed;
-    const auto head = link->check_head(rest.first<kHeadBytes>());
-    if (!head) {
+    std::array<Arrived, kRunMessages> run;
+    const std::size_t count = link->verify(rest, run);
+    if (count == 0) {
+      if (rest.size() < kHeadBytes) return consumed;
+      const auto head = link->check_head(rest.first<kHeadBytes>());
+      if (head) return consumed;
       connection_fault(code_of(head.error().code), head.error(), now);
       return in.size();
     }
-    if (rest.size() < head->message_bytes()) return consumed;
-    const auto plaintext = link->open(*head, rest.first(head->message_bytes()));
-    if (!plaintext) {
-      connection_fault(code_of(plaintext.error().code), plaintext.error(), now);
-      return in.size();
-    }
-    consumed += head->message_bytes();
-    accepted_in_turn += head->payload_bytes;
-    heard(now);
-    handle_message(head->type, *plaintext, now);
+    consumed += handle_run(rest, std::span(run).first(count), now);
   }
   // What comes behind a CLOSE, ours or theirs, is read and dropped.
   const bool open = state == State::open || state == State::confirming || state == State::closing;
   return open ? consumed : in.size();
+}
+
+bool ChannelEnd::Machine::takes_messages() const noexcept {
+  return link && (state == State::open || state == State::confirming || state == State::closing);
+}
+
+// As if each had come alone: none is opened behind a fault, behind a CLOSE, or in the next turn.
+std::size_t ChannelEnd::Machine::handle_run(MutableBytes in, std::span<const Arrived> run,
+                                            TimePoint now) {
+  std::size_t consumed = 0;
+  for (const Arrived& arrived : run) {
+    if (!takes_messages() || accepted_in_turn >= kTurnBytes) break;
+    const std::size_t plaintext_bytes = arrived.head.payload_bytes - crypto::kTagBytes;
+    // DATA is opened where it is kept, unless it goes on with a message, or may not be kept at all.
+    const bool may_be_kept = arrived.head.type == Type::data && !in_parts && plaintext_bytes > 0;
+    const auto plaintext =
+        link->open(arrived, in.subspan(consumed, arrived.head.message_bytes()),
+                   may_be_kept ? inbox.reserve(plaintext_bytes) : MutableBytes{});
+    if (!plaintext) {
+      connection_fault(code_of(plaintext.error().code), plaintext.error(), now);
+      return in.size();
+    }
+    consumed += arrived.head.message_bytes();
+    accepted_in_turn += arrived.head.payload_bytes;
+    heard(now);
+    handle_message(arrived.head.type, *plaintext, now);
+  }
+  return consumed;
 }
 
 std::size_t ChannelEnd::Machine::handle_handshake(MutableBytes in, TimePoint now) {
@@ -169,18 +192,14 @@ void ChannelEnd::Machine::handle_part(bool last, ByteView data, TimePoint now) {
   if ((!in_parts && !message_rate.take(1, now)) || !byte_rate.take(data.size(), now)) {
     return fault(Code::rate_limited, {Errc::too_many_messages}, now);
   }
-  if (!last) {
-    in_parts = true;
-    inbox.append_open(data);
-    return;
-  }
   if (in_parts) {
     inbox.append_open(data);
-    inbox.finish_open();
-    in_parts = false;
   } else {
-    inbox.push(data);
+    inbox.keep_open(1 + data.size());  // opened there already
   }
+  in_parts = !last;
+  if (!last) return;
+  inbox.finish_open();
   book.on_whole(so_far + data.size(), inbox);
   if (events.empty() || !std::holds_alternative<MessageReady>(events.back()))
     events.emplace_back(MessageReady{});

@@ -10,13 +10,25 @@
 
 namespace sealine::scp {
 
+namespace {
+
+// Behind these the receiving keys change: the server's RESPONSE and the client's ACK of a rotation.
+bool turns_keys(const Head& head) {
+  return head.type == Type::response ||
+         (head.type == Type::ack && head.payload_bytes == crypto::kTagBytes);
+}
+
+}  // namespace
+
 DirectionKeys DirectionKeys::derive(crypto::Engine& engine, FixedView<32> k, FixedView<32> hash) {
   DirectionKeys keys;
   Secret<32, struct ScpSealKeyTag> seal_key;
+  Secret<32, struct ScpMacKeyTag> mac_key;
   crypto::labelled(engine, k, "scp1 key", hash, seal_key.writable());
   crypto::labelled(engine, k, "scp1 iv", hash, keys.iv_.writable());
-  crypto::labelled(engine, k, "scp1 mac", hash, keys.mac_key_.writable());
+  crypto::labelled(engine, k, "scp1 mac", hash, mac_key.writable());
   crypto::labelled(engine, k, "scp1 next", hash, keys.next_key_.writable());
+  keys.mac_key_ = crypto::HmacKey(mac_key.expose());
   keys.aead_ = engine.make_aead();
   keys.aead_->set_key(seal_key.expose());
   return keys;
@@ -36,11 +48,6 @@ ByteArray<12> DirectionKeys::nonce(std::uint64_t sequence) const noexcept {
   const ByteArray<8> counter = be_bytes(sequence);
   for (std::size_t i = 0; i < counter.size(); ++i) nonce[4 + i] ^= counter[i];
   return nonce;
-}
-
-void DirectionKeys::mac(crypto::Engine& engine, ByteView head_and_payload,
-                        FixedBytes<32> out) const {
-  engine.hmac_sha256(mac_key_.expose(), {head_and_payload}, out);
 }
 
 Link::Link(crypto::Engine& engine, DirectionKeys sending, DirectionKeys receiving)
@@ -68,10 +75,39 @@ Link Link::begin(crypto::Engine& engine, Role role, FixedView<32> k_c2s, FixedVi
 Result<std::size_t> Link::seal(Type type, ByteView first, ByteView second, MutableBytes out,
                                ByteView clear) {
   if (sent_.sequence >= kMaxSequence) return fail(Errc::sequence_exhausted);
+  const ByteView message = seal_payload(type, first, second, clear, out);
+  ByteArray<kMacBytes> mac;
+  engine_->hmac_many(sent_.keys.mac_key(), std::span(&message, 1), std::span(&mac, 1));
+  std::ranges::copy(mac, out.subspan(message.size()).begin());
+  return message.size() + kMacBytes;
+}
+
+Result<> Link::seal(Type type, ByteView first, ByteView second, SealRun& run) {
+  if (sent_.sequence >= kMaxSequence) return fail(Errc::sequence_exhausted);
+  if (run.unsigned_count_ == kRunMessages) finish(run);
+  const ByteView message = seal_payload(type, first, second, {}, run.out_.subspan(run.used_));
+  run.unsigned_[run.unsigned_count_++] = message;
+  run.used_ += message.size() + kMacBytes;
+  return {};
+}
+
+void Link::finish(SealRun& run) const {
+  std::array<ByteArray<kMacBytes>, kRunMessages> macs;
+  const auto messages = std::span<const ByteView>(run.unsigned_).first(run.unsigned_count_);
+  engine_->hmac_many(sent_.keys.mac_key(), messages, std::span(macs).first(messages.size()));
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto end = messages[i].data() + messages[i].size() - run.out_.data();
+    std::ranges::copy(macs[i], run.out_.subspan(static_cast<std::size_t>(end)).begin());
+  }
+  run.unsigned_count_ = 0;
+}
+
+// Plaintext that stands in one piece is sealed from where it stands.
+ByteView Link::seal_payload(Type type, ByteView first, ByteView second, ByteView clear,
+                            MutableBytes out) {
   const std::size_t plaintext_bytes = first.size() + second.size();
   const std::size_t payload_bytes = clear.size() + plaintext_bytes + crypto::kTagBytes;
-  const std::size_t message_bytes = kHeadBytes + payload_bytes + kMacBytes;
-  SEALINE_ASSERT(out.size() >= message_bytes);
+  SEALINE_ASSERT(out.size() >= kHeadBytes + payload_bytes + kMacBytes);
 
   const Head head{.type = type,
                   .sequence = sent_.sequence,
@@ -80,14 +116,16 @@ Result<std::size_t> Link::seal(Type type, ByteView first, ByteView second, Mutab
   Writer writer(out);
   writer.bytes(head_bytes).bytes(clear);
   const MutableBytes sealed = writer.reserve(plaintext_bytes + crypto::kTagBytes);
-  std::ranges::copy(first, sealed.begin());
-  std::ranges::copy(second, sealed.begin() + static_cast<std::ptrdiff_t>(first.size()));
-  sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), head_bytes, {}, sealed);
-  sent_.keys.mac(*engine_, out.first(kHeadBytes + payload_bytes),
-                 out.subspan(kHeadBytes + payload_bytes).first<kMacBytes>());
+  ByteView whole = first.empty() ? second : first;
+  if (!first.empty() && !second.empty()) {
+    std::ranges::copy(first, sealed.begin());
+    std::ranges::copy(second, sealed.begin() + static_cast<std::ptrdiff_t>(first.size()));
+    whole = {};
+  }
+  sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), head_bytes, whole, sealed);
   ++sent_.sequence;
   sent_.payload_bytes += payload_bytes;
-  return message_bytes;
+  return out.first(kHeadBytes + payload_bytes);
 }
 
 Result<Head> Link::check_head(FixedView<kHeadBytes> bytes) const {
@@ -107,20 +145,69 @@ Result<Head> Link::check_ack_head(FixedView<kHeadBytes> bytes, std::uint32_t min
 
 Result<MutableBytes> Link::open(const Head& head, MutableBytes message, std::size_t clear_bytes) {
   SEALINE_ASSERT(message.size() == head.message_bytes());
-  if (received_.sequence >= kMaxSequence) return fail(Errc::sequence_exhausted);
-  const MutableBytes signed_part = message.first(kHeadBytes + head.payload_bytes);
+  const ByteView signed_part = message.first(kHeadBytes + head.payload_bytes);
   ByteArray<kMacBytes> mac{};
-  received_.keys.mac(*engine_, signed_part, mac);
+  engine_->hmac_many(received_.keys.mac_key(), std::span(&signed_part, 1), std::span(&mac, 1));
   if (!crypto::ct_equal(mac, message.last(kMacBytes))) return fail(Errc::mac_mismatch);
+  return open_payload(head, message, clear_bytes, {});
+}
 
-  const MutableBytes sealed = signed_part.subspan(kHeadBytes + clear_bytes);
+std::size_t Link::verify(ByteView in, std::span<Arrived> run) {
+  std::array<ByteView, kRunMessages> signed_parts;
+  std::array<ByteArray<kMacBytes>, kRunMessages> macs;
+  const std::size_t most = std::min(run.size(), kRunMessages);
+  std::size_t count = 0;
+  std::size_t known = 0;  // the first of them were verified by an earlier call
+  std::size_t at = 0;
+  while (count < most && in.size() - at >= kHeadBytes) {
+    const auto head =
+        parse_head(in.subspan(at).first<kHeadBytes>(), {.sequence = received_.sequence + count,
+                                                        .min_payload_bytes = kMinPayloadBytes,
+                                                        .max_payload_bytes = kMaxPayloadBytes,
+                                                        .any_type = true});
+    if (!head || in.size() - at < head->message_bytes()) break;
+    run[count] = {.head = *head, .authentic = true};
+    signed_parts[count] = in.subspan(at, kHeadBytes + head->payload_bytes);
+    ++count;
+    at += head->message_bytes();
+    if (at <= verified_bytes_) known = count;
+    if (turns_keys(*head)) break;
+  }
+  const auto fresh = std::span<const ByteView>(signed_parts).subspan(known, count - known);
+  engine_->hmac_many(received_.keys.mac_key(), fresh, std::span(macs).first(fresh.size()));
+  bool all = true;
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    Arrived& arrived = run[known + i];
+    const ByteView mac{fresh[i].data() + fresh[i].size(), kMacBytes};
+    arrived.authentic = crypto::ct_equal(macs[i], mac);
+    all = all && arrived.authentic;
+    if (all) verified_bytes_ += arrived.head.message_bytes();
+  }
+  return count;
+}
+
+Result<MutableBytes> Link::open(const Arrived& arrived, MutableBytes message, MutableBytes to) {
+  SEALINE_ASSERT(arrived.head.sequence == received_.sequence &&
+                 message.size() == arrived.head.message_bytes());
+  if (!arrived.authentic) return fail(Errc::mac_mismatch);
+  verified_bytes_ -= message.size();
+  return open_payload(arrived.head, message, 0, to);
+}
+
+Result<MutableBytes> Link::open_payload(const Head& head, MutableBytes message,
+                                        std::size_t clear_bytes, MutableBytes to) {
+  if (received_.sequence >= kMaxSequence) return fail(Errc::sequence_exhausted);
+  const MutableBytes sealed =
+      message.subspan(kHeadBytes + clear_bytes, head.payload_bytes - clear_bytes);
+  const MutableBytes plaintext = sealed.first(sealed.size() - crypto::kTagBytes);
+  SEALINE_ASSERT(to.empty() || to.size() == plaintext.size());
   if (!received_.keys.aead().open(received_.keys.nonce(head.sequence), message.first(kHeadBytes),
-                                  sealed, {})) {
+                                  sealed, to)) {
     return fail(Errc::record_not_authentic);
   }
   ++received_.sequence;
   received_.payload_bytes += head.payload_bytes;
-  return sealed.first(sealed.size() - crypto::kTagBytes);
+  return to.empty() ? plaintext : to;
 }
 
 void Link::prepare_rotation(const crypto::PublicKey& client, const crypto::PublicKey& server,
@@ -139,12 +226,14 @@ void Link::turn(Direction& direction) {
   direction.payload_bytes = 0;
 }
 
-void Link::switch_sending() {
+void Link::switch_sending(SealRun& run) {
+  finish(run);
   turn(sent_);
   if (received_.next == nullptr) ++rotations_;
 }
 
 void Link::switch_receiving() {
+  SEALINE_ASSERT(verified_bytes_ == 0);  // nothing behind the turn was looked at under the old keys
   turn(received_);
   if (sent_.next == nullptr) ++rotations_;
 }

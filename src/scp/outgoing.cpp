@@ -7,6 +7,13 @@
 #include <algorithm>
 
 namespace sealine::scp {
+namespace {
+
+// The largest of those that are no part of a message: RESUME. A part asks for the room that it
+// needs itself.
+constexpr std::size_t kSmallMessageBytes = Link::sealed_size(41);
+
+}  // namespace
 
 bool ChannelEnd::Machine::can_send() const noexcept {
   const bool alive = state == State::open || state == State::confirming ||
@@ -41,11 +48,11 @@ std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) 
     if (link) handshake.reset();
   }
   if (state != State::confirming && state != State::handshake && link) {
-    while (out.size() - written >= kMaxWireMessageBytes) {
-      const std::size_t one = write_next(out.subspan(written));
-      if (one == 0) break;
-      written += one;
+    SealRun run(out.subspan(written));
+    while (run.room() >= kSmallMessageBytes && write_next(run)) {
     }
+    if (link) link->finish(run);
+    written += run.used();
   }
   if (written > 0 && limits.keep_alive_after.count() > 0 &&
       (state == State::open || state == State::closing)) {
@@ -60,27 +67,27 @@ std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) 
 
 // Receipts first, so that a sender that waits goes on; rotation before data, since data is what it
 // is due for.
-std::size_t ChannelEnd::Machine::write_next(MutableBytes out) {
-  if (state == State::draining && !close_due) return 0;
+bool ChannelEnd::Machine::write_next(SealRun& run) {
+  if (state == State::draining && !close_due) return false;
   if (confirmation_due) {
     confirmation_due = false;
     confirmed = true;
-    return write_receipt(out);
+    return write_receipt(run);
   }
   if (resume_due) {
     const ByteArray<41> body = *resume_due;
     resume_due.reset();
-    return write(Type::data, body, {}, out);
+    return write(Type::data, body, {}, run);
   }
-  if (receipt_due || (book.is_due() && state != State::draining)) return write_receipt(out);
+  if (receipt_due || (book.is_due() && state != State::draining)) return write_receipt(run);
   if (close_due) {
     const auto code = static_cast<std::uint8_t>(*close_due);
     if (!pending_outcome) pending_outcome = Outcome{.code = *close_due};
     close_due.reset();
     state = State::draining;
-    return write(Type::close, ByteView(&code, 1), {}, out);
+    return write(Type::close, ByteView(&code, 1), {}, run);
   }
-  if (state != State::open && state != State::closing) return 0;
+  if (state != State::open && state != State::closing) return false;
 
   switch (rotation.step) {
     case Rotation::Step::idle:
@@ -90,68 +97,62 @@ std::size_t ChannelEnd::Machine::write_next(MutableBytes out) {
         rotation_wanted = false;
         rotation.ours.emplace(crypto::KeyPair::generate(*engine, *rng));
         rotation.step = Rotation::Step::expect_response;
-        return write(Type::init, rotation.ours->public_key.view(), {}, out);
+        return write(Type::init, rotation.ours->public_key.view(), {}, run);
       }
       break;
     case Rotation::Step::response_due: {
-      const std::size_t size = write(Type::response, rotation.ours->public_key.view(), {}, out);
+      if (!write(Type::response, rotation.ours->public_key.view(), {}, run)) return false;
       rotation.ours.reset();
-      link->switch_sending();
+      link->switch_sending(run);
       rotation.step = Rotation::Step::expect_ack;
-      return size;
+      return true;
     }
     case Rotation::Step::ack_due: {
-      const std::size_t size = write(Type::ack, {}, {}, out);
-      link->switch_sending();
+      if (!write(Type::ack, {}, {}, run)) return false;
+      link->switch_sending(run);
       rotation = {};
       events.emplace_back(Rotated{link->rotations()});
-      return size;
+      return true;
     }
     case Rotation::Step::init_due:
     case Rotation::Step::expect_response:
     case Rotation::Step::expect_ack:
       break;
   }
-  return write_part(out);
+  return write_part(run);
 }
 
-std::size_t ChannelEnd::Machine::write(Type type, ByteView first, ByteView second,
-                                       MutableBytes out) {
-  const auto size = link->seal(type, first, second, out);
-  if (!size) {
-    finish(Code::internal, false, size.error());
-    return 0;
-  }
-  return *size;
+bool ChannelEnd::Machine::write(Type type, ByteView first, ByteView second, SealRun& run) {
+  const auto sealed = link->seal(type, first, second, run);
+  if (sealed) return true;
+  link->finish(run);
+  finish(Code::internal, false, sealed.error());
+  return false;
 }
 
-std::size_t ChannelEnd::Machine::write_receipt(MutableBytes out) {
+bool ChannelEnd::Machine::write_receipt(SealRun& run) {
   receipt_due = false;
   const ByteArray<8> n = be_bytes(book.due());
   book.on_written();
-  return write(Type::ack, n, {}, out);
+  return write(Type::ack, n, {}, run);
 }
 
-std::size_t ChannelEnd::Machine::write_part(MutableBytes out) {
-  if (!part_open) {
-    if (begun == outbox_base + outbox.size()) return 0;
-    ++begun;
-    part_open = true;
-    part_offset = 0;
-  }
-  const auto index = static_cast<std::size_t>(begun - 1 - outbox_base);
-  if (outbox.kind(index) == MessageQueue::Kind::end) {
-    part_open = false;
-    const auto kind = static_cast<std::uint8_t>(DataKind::end);
-    return write(Type::data, ByteView(&kind, 1), {}, out);
-  }
-  const ByteView rest = outbox[index].subspan(part_offset);
+bool ChannelEnd::Machine::write_part(SealRun& run) {
+  if (!part_open && begun == outbox_base + outbox.size()) return false;
+  const std::uint64_t number = part_open ? begun - 1 : begun;
+  const auto index = static_cast<std::size_t>(number - outbox_base);
+  const std::size_t offset = part_open ? part_offset : 0;
+  const ByteView rest = outbox[index].subspan(offset);
   const bool last = rest.size() <= kPartBytes;
   const ByteView data = rest.first(std::min(rest.size(), kPartBytes));
+  if (run.room() < Link::sealed_size(1 + data.size())) return false;
+  begun = number + 1;
+  part_open = !last;
+  part_offset = offset + data.size();
+  // A message of one part, and END, stand in the outbox as they are sealed.
+  if (last && offset == 0) return write(Type::data, outbox.plaintext(index), {}, run);
   const auto kind = static_cast<std::uint8_t>(last ? DataKind::last : DataKind::part);
-  part_offset += data.size();
-  if (last) part_open = false;
-  return write(Type::data, ByteView(&kind, 1), data, out);
+  return write(Type::data, ByteView(&kind, 1), data, run);
 }
 
 }  // namespace sealine::scp

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 
 namespace sealine::scp {
 
@@ -59,6 +60,10 @@ struct ChannelEnd::Machine {
   // --- incoming
   // ---------------------------------------------------------------------------------------------------
   std::size_t handle_bytes(MutableBytes in, TimePoint now);
+  /// Opens and handles messages that were verified together, one after the other; gives the bytes
+  /// that are used up: all of `in` behind a fault.
+  std::size_t handle_run(MutableBytes in, std::span<const Arrived> run, TimePoint now);
+  [[nodiscard]] bool takes_messages() const noexcept;
   std::size_t handle_handshake(MutableBytes in, TimePoint now);
   void handle_message(Type type, ByteView plaintext, TimePoint now);
   void handle_confirmation(Type type, ByteView plaintext, TimePoint now);
@@ -73,11 +78,11 @@ struct ChannelEnd::Machine {
   // --- outgoing
   // ---------------------------------------------------------------------------------------------------
   std::size_t poll_transmit(MutableBytes out, TimePoint now);
-  /// Seals the one message that is next, if any; 0 if none.
-  std::size_t write_next(MutableBytes out);
-  std::size_t write(Type type, ByteView first, ByteView second, MutableBytes out);
-  std::size_t write_receipt(MutableBytes out);
-  std::size_t write_part(MutableBytes out);
+  /// Seals the one message that is next; false if none is, or the run has no room for it.
+  bool write_next(SealRun& run);
+  bool write(Type type, ByteView first, ByteView second, SealRun& run);
+  bool write_receipt(SealRun& run);
+  bool write_part(SealRun& run);
   [[nodiscard]] Result<std::uint64_t> send(ByteView message);
   void end();
   [[nodiscard]] bool can_send() const noexcept;
