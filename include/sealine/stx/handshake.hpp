@@ -13,6 +13,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,8 +29,9 @@ using TransferId = ByteArray<12>;
 /// The id of a peer that is known by its STCP static key.   spec: stx.md#stcp-form
 [[nodiscard]] SEALINE_API PeerId peer_id_of(crypto::Engine& engine, const crypto::PublicKey& key);
 
-/// The PSK of the STCP form, from STCP's exporter secret `exp`: L(exp, "stx1 psk", "").
-/// (io has it by Stream::export_key("stx1 psk", {}), if that is the same; see stcp.md.)
+/// The STCP form needs no derivation of its own: its PSK is L(exp, "stx1 psk", ""), which is
+/// export_key("stx1 psk", {}) of the STCP connection; in mode 7 the PSK to come back with is
+/// export_key("stx1 again", {}).   spec: stx.md#stcp-form
 
 /// What the client says in SKN.
 struct ClientParameters {
@@ -57,11 +60,13 @@ enum class HandshakeProgress : std::uint8_t { need_bytes, reply, done };
 /// The client's half: SH in, CH and CA out, SA in, SKN out, SKC in.      spec: stx.md#handshake
 ///
 /// Every message has a fixed length; bytes behind SKC stay unconsumed (they are frames). One
-/// attempt; any fault is final and silent. After `reply`, and after `done`, send what poll_transmit
-/// gives. The deadline is the caller's. One thread.
+/// attempt; any fault is final and silent: nothing more waits in poll_transmit, and the keys are
+/// wiped. After `reply`, and after `done`, send what poll_transmit gives. The deadline is the
+/// caller's. `engine` and `rng` must outlive the handshake. One thread.
 class SEALINE_API ClientHandshake {
  public:
-  /// `unix_ms` goes into CH; 0 says nothing about our clock.
+  /// `unix_ms` goes into CH; 0 says nothing about our clock. Errors: bad_configuration (no PSK, a
+  /// lane of 16 or more).
   static Result<ClientHandshake> create(std::shared_ptr<const crypto::Psk> psk,
                                         ClientParameters parameters, crypto::Engine& engine,
                                         crypto::Rng& rng, UnixMillis unix_ms);
@@ -69,8 +74,9 @@ class SEALINE_API ClientHandshake {
   ClientHandshake& operator=(ClientHandshake&&) noexcept;
   ~ClientHandshake();
 
-  /// `consumed` says how much of `in` is used up. Errors: bad_record_head, mac_mismatch,
-  /// tag_mismatch, dh_all_zero, bad_handshake_message.
+  /// `consumed` says how much of `in` is used up. Errors: bad_record_head, version_refused,
+  /// mode_refused (another suite), mac_mismatch, bad_handshake_message, tag_mismatch, bad_settings,
+  /// dh_all_zero; wrong_state after the end.
   [[nodiscard]] Result<HandshakeProgress> handle_bytes(ByteView in, std::size_t& consumed);
   /// Writes what waits to `out` (at least 256 bytes); returns its length.
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out);
@@ -84,20 +90,27 @@ class SEALINE_API ClientHandshake {
   std::unique_ptr<Machine> machine_;
 };
 
-/// The nonces of sessions whose CA verified, 600 s and 65,536 of them, so that none comes twice.
+/// The nonces of clients whose CA verified, 600 s and 65,536 of them (the oldest go first), so that
+/// none comes twice. One thread: a server shares it among its handshakes.   spec: stx.md#handshake
 class SEALINE_API NonceMemory {
  public:
-  /// Takes `nonce`, unless it is known.
+  NonceMemory() = default;
+  NonceMemory(const NonceMemory&) = delete;
+  NonceMemory& operator=(const NonceMemory&) = delete;
+
+  /// Takes `nonce`, unless it is known. `now` never goes backwards.
   [[nodiscard]] bool insert(const ByteArray<32>& nonce, TimePoint now);
 
- private:
-  struct Seen {
-    ByteArray<32> nonce;
-    TimePoint at;
-  };
+  [[nodiscard]] std::size_t size() const noexcept { return by_age_.size(); }
 
-  std::vector<Seen> ring_;  ///< oldest first from next_
-  std::size_t next_ = 0;
+ private:
+  /// Ordered, not hashed: nobody who chooses nonces makes a look-up slow.
+  using Seen = std::map<ByteArray<32>, TimePoint>;
+
+  void forget_oldest();
+
+  Seen seen_;
+  std::deque<Seen::iterator> by_age_;
 };
 
 struct ServerHandshakeConfig {
@@ -107,10 +120,12 @@ struct ServerHandshakeConfig {
 };
 
 /// The server's half. SH waits in poll_transmit from the beginning. An unknown hint is answered
-/// only after CA is read, as a bad CA is: with the same error. Both poll and errors as the
-/// client's.
+/// only after CA is read, as a bad CA is: with the same error. No Diffie-Hellman is done for a
+/// client whose CA does not verify. Otherwise as the client's half; `nonces` must outlive it.
 class SEALINE_API ServerHandshake {
  public:
+  /// `unix_ms` goes into SH, and is our clock for require_clock. Errors: bad_configuration (no PSK,
+  /// max_block_log2 out of range).
   static Result<ServerHandshake> create(std::shared_ptr<const ServerHandshakeConfig> config,
                                         NonceMemory& nonces, crypto::Engine& engine,
                                         crypto::Rng& rng, UnixMillis unix_ms);
@@ -118,6 +133,8 @@ class SEALINE_API ServerHandshake {
   ServerHandshake& operator=(ServerHandshake&&) noexcept;
   ~ServerHandshake();
 
+  /// Errors: as the client's, and packet_not_authentic (a nonce that came before, or a clock that
+  /// is refused).
   [[nodiscard]] Result<HandshakeProgress> handle_bytes(ByteView in, TimePoint now,
                                                        std::size_t& consumed);
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out);

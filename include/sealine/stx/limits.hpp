@@ -31,6 +31,10 @@ inline constexpr std::uint64_t kAckBytes = std::uint64_t{8} << 20U;
 inline constexpr unsigned kMaxNaksOfBlock = 3;      ///< counted by the client
 inline constexpr unsigned kMaxNaksOfSession = 100;  ///< counted by the server
 
+inline constexpr std::size_t kMaxRememberedNonces = 65536;  ///< of clients whose proof verified
+inline constexpr Duration kNonceMemoryTime = std::chrono::seconds(600);
+inline constexpr Duration kClockTolerance = std::chrono::seconds(300);  ///< where a clock is asked
+
 /// What may be set otherwise, by tests above all.
 struct Limits {
   Duration handshake_timeout = std::chrono::seconds(10);
