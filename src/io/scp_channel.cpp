@@ -54,18 +54,10 @@ net::awaitable<Result<std::uint64_t>> look_on(Core core) {
                              });
 }
 
-Message take_message(ChannelCore& core) {
-  const auto view = core.machine()->front();
-  if (!view) return {};
-  Message message(core.taken(), std::string(as_text(*view)));
-  core.pop();
-  return message;
-}
-
 net::awaitable<Result<Message>> receive_on(Core core) {
   const auto ready = co_await look_on(core);
   if (!ready) co_return std::unexpected(ready.error());
-  co_return *ready == 0 ? Message() : take_message(*core);
+  co_return *ready == 0 ? Message() : core->take_message();
 }
 
 net::awaitable<Message> receive_or_throw(Core core) {

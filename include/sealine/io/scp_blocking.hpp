@@ -41,8 +41,8 @@ class SEALINE_API Channel {
 
   /// Waits until at least `count` messages of ours have their receipt.
   Result<std::uint64_t> receipts(std::uint64_t count);
-  /// Sends what is queued.
-  Result<> flush();
+  /// Sends what is queued, as far as the connection takes it now.
+  void flush();
 
   /// The next message; a false one at the end. Errors: as scp::Channel::receive.
   Result<Message> receive();
@@ -72,6 +72,7 @@ class SEALINE_API Channel {
   friend SEALINE_API std::expected<Channel, ConnectFailure> try_connect(
       std::string_view, std::uint16_t, std::shared_ptr<const ClientOptions>);
   Channel(std::shared_ptr<net::io_context> context, scp::Channel channel) noexcept;
+  void end_quickly();
 
   std::shared_ptr<net::io_context> context_;
   scp::Channel channel_;

@@ -133,6 +133,14 @@ void ChannelCore::pop() {
   if (end_->has_receipt_due()) touch();
 }
 
+Message ChannelCore::take_message() {
+  const auto view = end_->front();
+  if (!view) return {};
+  Message message(taken_, std::string(as_text(*view)));
+  pop();
+  return message;
+}
+
 void ChannelCore::end() {
   if (!end_) return;
   end_->end(now());

@@ -88,6 +88,8 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   void drop();
   void rotate();
   void pop();
+  /// front(), as an object, taken.
+  [[nodiscard]] Message take_message();
   /// Its Channel is gone: closes, and goes on until that is done.
   void abandon();
   /// Its Channel is gone, and nobody runs the context: closes as far as that needs no wait.
@@ -112,6 +114,11 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   /// The object of the user; it ends the channel when it goes.
   [[nodiscard]] static Channel make_channel(Core core) { return Channel(std::move(core)); }
 
+  [[nodiscard]] static const Core& core_of(const Channel& channel) { return channel.core_; }
+
+  /// Takes it out of a Channel, which then ends nothing.
+  [[nodiscard]] static Core take_core(Channel& channel) { return std::move(channel.core_); }
+
   // --- what is known
   // ------------------------------------------------------------------------------
 
@@ -131,8 +138,6 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
 
   [[nodiscard]] Connected connected() const;
   [[nodiscard]] Statistics statistics() const noexcept;
-
-  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
 
   [[nodiscard]] bool is_forked() const;
 
