@@ -12,6 +12,7 @@
 #include "sealine/crypto/xaes.hpp"
 #include "stcp/detail/hint.hpp"
 #include "stcp/detail/record_ratchet.hpp"
+#include "stx/detail/keys.hpp"
 #include "tests/support/hex.hpp"
 
 #if __has_include(<valgrind/memcheck.h>)
@@ -133,6 +134,37 @@ int run() {
         stcp::detail::make_hint(*engine, hint_key.expose(), FixedView<32>(some.data(), 32));
     bool equal = crypto::ct_equal(hint, ByteView(some).first(8));
     make_public(equal);
+  });
+
+  cases.run("STX hint match", 0, [&] {
+    crypto::Psk psk{FixedView<32>(some.data(), 32)};
+    make_secret(psk.expose());
+    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
+    const auto hint = stx::detail::make_hint(*engine, root, FixedView<32>(some.data(), 32),
+                                             FixedView<32>(some.data(), 32));
+    bool equal = crypto::ct_equal(hint, ByteView(some).first(8));
+    make_public(equal);
+  });
+
+  cases.run("STX proofs of client and server", 0, [&] {
+    crypto::Psk psk{FixedView<32>(some.data(), 32)};
+    make_secret(psk.expose());
+    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
+    const stx::detail::Transcript th{};
+    bool equal = crypto::ct_equal(stx::detail::client_proof(*engine, root, th), some);
+    make_public(equal);
+    equal = crypto::ct_equal(stx::detail::server_proof(*engine, root, th, th), some);
+    make_public(equal);
+  });
+
+  cases.run("STX keys of a lane", 0, [&] {
+    crypto::Psk psk{FixedView<32>(some.data(), 32)};
+    crypto::SharedSecret dh{FixedView<32>(some.data(), 32)};
+    make_secret(psk.expose());
+    make_secret(dh.expose());
+    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
+    const stx::detail::Transcript th{};
+    static_cast<void>(stx::detail::lane_keys(*engine, root, th, dh, th));
   });
 
   cases.run("sealing a record", 0, [&] {
