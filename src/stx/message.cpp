@@ -14,9 +14,7 @@ namespace {
 constexpr std::uint8_t kCompressibleFlag = 0x01;
 constexpr std::uint8_t kSizeUnknownFlag = 0x02;
 constexpr std::uint16_t kModeBits = 0777;
-constexpr std::size_t kMetaFixedBytes = 8;
 constexpr std::size_t kEntryFixedBytes = 21;
-constexpr std::size_t kResumeFixedBytes = 7;
 constexpr std::size_t kEntryCodeBytes = 3;
 constexpr std::uint8_t kMaxRunLog2 = 18;  // run_log2_of(kMaxBlocks)
 
