@@ -30,6 +30,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {tag_mismatch, A, 0, "A11", "a sealed message does not verify"},
     {packet_not_authentic, A, 12, "A12", "a packet was altered, repeated or is out of date"},
     {mac_mismatch, A, 0, "A13", "a message's authentication code is wrong"},
+    {own_node, A, 0, "A14", "the peer shows our own node id"},
 
     {bad_record_head, M, 1, "M01", "the peer's handshake record has a wrong head"},
     {bad_settings, M, 1, "M02", "the peer's settings are out of range"},

@@ -64,6 +64,8 @@ constexpr auto kTable = std::to_array<Explanation>({
     {mac_mismatch,
      "The authentication code of a message is wrong: the message was altered, or the keys differ.",
      "Connect again; if it stays, look for a device that tampers with connections."},
+    {own_node, "The other end shows the node id of this end: its own messages came back to it.",
+     "Look for a loop: does the address lead to this very program?"},
 
     // M: malformed
     {bad_record_head,

@@ -38,6 +38,7 @@ enum class Errc : std::uint16_t {
   tag_mismatch = 1011,          ///< an AEAD tag, outside of a named step
   packet_not_authentic = 1012,  ///< a legacy packet: tag, time, repeat
   mac_mismatch = 1013,          ///< the HMAC of a message
+  own_node = 1014,              ///< the peer shows our own node id
 
   // M: malformed
   bad_record_head = 2001,        ///< F1: magic, version, step or length of a handshake record
