@@ -207,6 +207,8 @@ void Channel::drop() { core_->drop(); }
 
 void Channel::cancel() { core_->cancel(); }
 
+void Channel::pad(std::size_t bytes) { core_->pad(bytes); }
+
 void Channel::rotate() { core_->rotate(); }
 
 void Channel::on_event(EventObserver observer) { core_->on_event(std::move(observer)); }

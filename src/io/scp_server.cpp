@@ -11,39 +11,51 @@ namespace {
 
 using Core = std::shared_ptr<ServerCore>;
 
-net::awaitable<void> ended_on(Core core, bool all) {
-  if (!core->is_bound()) co_return;
-  co_await net::async_initiate<const net::use_awaitable_t<>&, void(error_code)>(
-      [core, all](auto&& handler) {
+using AcceptedCore = Result<std::shared_ptr<ChannelCore>>;
+
+/// Starts `begin` with an operation for the awaiting coroutine; `cancel` is called by its
+/// cancellation. (Not a coroutine itself: g++ 12 destroys twice what a lambda beside a co_await
+/// holds.)
+template <class Outcome, class Begin, class Cancel>
+net::awaitable<Outcome> wait_on_server(const Core& core, Begin begin, Cancel cancel) {
+  return net::async_initiate<const net::use_awaitable_t<>&, void(Outcome)>(
+      [core, begin, cancel](auto&& handler) {
         auto slot = net::get_associated_cancellation_slot(handler);
         if (slot.is_connected()) {
-          slot.assign([weak = std::weak_ptr(core)](net::cancellation_type type) {
+          slot.assign([weak = std::weak_ptr(core), cancel](net::cancellation_type type) {
             if (type == net::cancellation_type::none) return;
-            if (const auto alive = weak.lock()) alive->cancel_ended();
+            if (const auto alive = weak.lock()) cancel(*alive);
           });
         }
-        core->start_ended(all, detail::make_operation<error_code>(
-                                   std::forward<decltype(handler)>(handler), core->executor()));
+        begin(*core, detail::make_operation<Outcome>(std::forward<decltype(handler)>(handler),
+                                                     core->executor()));
       },
       net::use_awaitable);
 }
 
-net::awaitable<Result<std::shared_ptr<ChannelCore>>> accept_on(Core core) {
+net::awaitable<Result<bool>> wait_for_end(const Core& core, bool all) {
+  return wait_on_server<Result<bool>>(
+      core,
+      [all](ServerCore& on, ServerCore::Ended ended) { on.start_ended(all, std::move(ended)); },
+      [](ServerCore& on) { on.cancel_ended(); });
+}
+
+net::awaitable<AcceptedCore> wait_for_channel(const Core& core) {
+  return wait_on_server<AcceptedCore>(
+      core,
+      [](ServerCore& on, ServerCore::Accepted accepted) { on.start_accept(std::move(accepted)); },
+      [](ServerCore& on) { on.cancel_accept(); });
+}
+
+net::awaitable<void> ended_on(Core core, bool all) {
+  if (!core->is_bound()) co_return;
+  const auto ended = co_await wait_for_end(core, all);
+  if (!ended) throw system_error(to_error_code(ended.error()));
+}
+
+net::awaitable<AcceptedCore> accept_on(Core core) {
   if (!core->is_bound()) co_return fail(Errc::wrong_state);
-  co_return co_await net::async_initiate<const net::use_awaitable_t<>&,
-                                         void(Result<std::shared_ptr<ChannelCore>>)>(
-      [core](auto&& handler) {
-        auto slot = net::get_associated_cancellation_slot(handler);
-        if (slot.is_connected()) {
-          slot.assign([weak = std::weak_ptr(core)](net::cancellation_type type) {
-            if (type == net::cancellation_type::none) return;
-            if (const auto alive = weak.lock()) alive->cancel_accept();
-          });
-        }
-        core->start_accept(detail::make_operation<Result<std::shared_ptr<ChannelCore>>>(
-            std::forward<decltype(handler)>(handler), core->executor()));
-      },
-      net::use_awaitable);
+  co_return co_await wait_for_channel(core);
 }
 
 net::awaitable<Result<Channel>> accept_channel(Core core) {

@@ -86,6 +86,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   void close();
   void abort(Code code);
   void drop();
+  void pad(std::size_t bytes);
   void rotate();
   void pop();
   /// front(), as an object, taken.
@@ -276,9 +277,10 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
 /// Waits for a call of the core's: `begin(core, ticket, waiter)` starts it. Its cancellation ends
 /// the call alone.
 template <class Begin>
-net::awaitable<Result<std::uint64_t>> wait_on(std::shared_ptr<ChannelCore> core, Begin begin) {
+net::awaitable<Result<std::uint64_t>> wait_on(const std::shared_ptr<ChannelCore>& core,
+                                              Begin begin) {
   return net::async_initiate<const net::use_awaitable_t<>&, void(Result<std::uint64_t>)>(
-      [core = std::move(core), begin = std::move(begin)](auto&& handler) mutable {
+      [core, begin = std::move(begin)](auto&& handler) mutable {
         const auto ticket = core->take_ticket();
         auto slot = net::get_associated_cancellation_slot(handler);
         if (slot.is_connected()) {

@@ -408,7 +408,7 @@ void ServerCore::settle_ended() {
   const auto finish = [this](std::vector<Ended>& waiting) {
     for (Ended& ended : waiting) {
       net::post(executor_, [done = std::move(ended)]() mutable {
-        detail::complete(std::move(done), error_code());
+        detail::complete(std::move(done), Result<bool>(true));
       });
     }
     waiting.clear();
@@ -423,7 +423,7 @@ void ServerCore::cancel_ended() {
   for (auto* waiting : {&stopped_done_, &drained_done_}) {
     for (Ended& ended : *waiting) {
       net::post(executor_, [done = std::move(ended)]() mutable {
-        detail::complete(std::move(done), net::error::operation_aborted);
+        detail::complete(std::move(done), Result<bool>(fail(Errc::cancelled)));
       });
     }
     waiting->clear();

@@ -26,7 +26,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   using Acceptor = net::ip::tcp::acceptor;
   using Endpoint = net::ip::tcp::endpoint;
   using Accepted = detail::OperationPtr<Result<std::shared_ptr<ChannelCore>>>;
-  using Ended = detail::OperationPtr<error_code>;
+  using Ended = detail::OperationPtr<Result<bool>>;
 
   explicit ServerCore(ServerOptions options);
   ServerCore(const ServerCore&) = delete;
