@@ -262,7 +262,8 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   int low_water_ = 1;
   bool input_may_wait_ = false;  ///< the socket was not seen empty
   bool saw_end_ = false;         ///< the end of the connection's input
-  bool send_failed_ = false;     ///< the connection takes nothing any more
+  bool fin_sent_ = false;
+  bool send_failed_ = false;  ///< the connection takes nothing any more
   bool read_armed_ = false;
   bool write_armed_ = false;
   bool turn_posted_ = false;

@@ -136,10 +136,16 @@ void ChannelCore::transmit() {
   for (;;) {
     if (tx_.capacity() < kLargeBufferBytes) tx_ = Buffer(kLargeBufferBytes);
     const std::size_t n = end_->poll_transmit(tx_.bytes(), now());
-    if (n == 0) return;
+    if (n == 0) break;
     tx_begin_ = 0;
     tx_end_ = n;
     if (!send_pending()) return;
+  }
+  // Behind our CLOSE nothing comes. Where both ends have written theirs, each waits for this.
+  if (end_->state() == State::draining && !fin_sent_) {
+    fin_sent_ = true;
+    error_code ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
   }
 }
 
@@ -214,7 +220,7 @@ void ChannelCore::close_socket() {
     linger(std::move(socket_));
     socket_ = Socket(executor_);
   }
-  saw_end_ = send_failed_ = false;
+  saw_end_ = send_failed_ = fin_sent_ = false;
   input_may_wait_ = false;
   judging_ = false;
   low_water_ = 1;
