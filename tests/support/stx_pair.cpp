@@ -175,10 +175,8 @@ void StxPair::pump() {
             {.counter = frame->counter, .head = frame->head, .body = copy_of(frame->plaintext)});
       }
     }
-    const auto size = client_log.size() + server_log.size();
-    sender_events();
-    receiver_events();
-    more = more || size != client_log.size() + server_log.size();
+    more = sender_events() || more;
+    more = receiver_events() || more;
   }
 }
 
@@ -238,8 +236,10 @@ std::uint32_t StxPair::Holes::zero_blocks(ItemId item, std::uint32_t block) {
   return count;
 }
 
-void StxPair::sender_events() {
+bool StxPair::sender_events() {
+  bool any = false;
   while (const auto event = sender_->poll_event()) {
+    any = true;
     if (const auto* e = std::get_if<ItemAnswered>(&*event)) answered[e->item] = e->code;
     if (const auto* e = std::get_if<ItemStarted>(&*event)) started[e->item] = e->start;
     if (const auto* e = std::get_if<ItemOver>(&*event)) over[e->item] = *e;
@@ -258,15 +258,16 @@ void StxPair::sender_events() {
         sender_->handle_leaves(e->item, std::span(&leaf, 1));
       }
     }
-    while (pump_sender(0)) {
-    }
   }
+  return any;
 }
 
 // --- the receiver's side
 
-void StxPair::receiver_events() {
+bool StxPair::receiver_events() {
+  bool any = false;
   while (auto event = receiver_->poll_event()) {
+    any = true;
     if (auto* e = std::get_if<Offered>(&*event)) {
       const Meta& meta = e->meta;
       metas_[meta.item] = meta;
@@ -315,6 +316,7 @@ void StxPair::receiver_events() {
       receiver_over = *end;
     }
   }
+  return any;
 }
 
 void StxPair::put_in_place(ItemId item, std::uint64_t size_bytes) {

@@ -148,8 +148,8 @@ class StxPair {
 
   void pump();
   bool pump_sender(stx::LaneId lane);
-  void sender_events();
-  void receiver_events();
+  bool sender_events();
+  bool receiver_events();
   void offer();
   void deliver_to_server(stx::LaneId lane);
   void deliver_to_client(stx::LaneId lane);
