@@ -1,8 +1,8 @@
 # Finds what Sealine is built on and gives each a target. The installed package uses this file too,
 # for programs that link Sealine statically; there `SEALINE_DEPENDENCIES_FOR` names the components.
 #
-# libdeflate, libIPSec_MB and libqrencode bring no CMake package in Debian 12, hence the plain
-# find_library for them.
+# libdeflate, libIPSec_MB, libsqlite3, libzstd and libqrencode bring no CMake package in Debian 12,
+# hence the plain find_library for them.
 
 function(_sealine_import name header library)
   if(TARGET sealine_deps::${name})
@@ -51,6 +51,10 @@ endif()
 if("io" IN_LIST SEALINE_DEPENDENCIES_FOR)
   set(THREADS_PREFER_PTHREAD_FLAG ON)
   find_package(Threads REQUIRED)
+  _sealine_import(sqlite3 sqlite3.h sqlite3)
+  _sealine_require(sealine_deps::sqlite3 libsqlite3-dev)
+  _sealine_import(zstd zstd.h zstd)
+  _sealine_require(sealine_deps::zstd libzstd-dev)
 endif()
 
 if("build" IN_LIST SEALINE_DEPENDENCIES_FOR)

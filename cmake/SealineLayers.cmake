@@ -89,7 +89,11 @@ endfunction()
 function(_sealine_add_io asio)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "SUFFIX" "")
   set(target sealine_io${arg_SUFFIX})
-  sealine_add_layer(io SUFFIX "${arg_SUFFIX}" LAYERS ${SEALINE_CORE_LAYERS})
+  sealine_add_layer(
+    io
+    SUFFIX "${arg_SUFFIX}"
+    LAYERS ${SEALINE_CORE_LAYERS}
+    LIBRARIES sealine_deps::sqlite3 sealine_deps::zstd)
   sealine_is_compiled(compiled ${target})
   set(scope INTERFACE)
   if(compiled)

@@ -50,7 +50,10 @@ function(_sealine_core_dependencies target)
 endfunction()
 
 function(_sealine_io_usage target core)
-  target_link_libraries(${target} PUBLIC ${core} Threads::Threads)
+  target_link_libraries(
+    ${target}
+    PUBLIC ${core} Threads::Threads
+    PRIVATE sealine_deps::sqlite3 sealine_deps::zstd)
   sealine_asio_definitions(${target} INTERFACE ${SEALINE_ASIO})
 endfunction()
 

@@ -24,8 +24,9 @@ inline constexpr std::string_view kPartSuffix = ".stxpart";
 [[nodiscard]] SEALINE_API Result<> check_name(std::string_view name) noexcept;
 
 /// Whether a symlink at `name` (one that check_name took) may point to `target`: not empty, not
-/// over 4095 bytes, no NUL, not absolute, and no `..` that leaves the root on the way, read as
-/// text. Errors: link_target_refused.
+/// over 4095 bytes, no NUL, not absolute, and `..` only at the front and not above the root. (`..`
+/// behind a name leads out where that name is another link, so `a/../b` is refused too.) Errors:
+/// link_target_refused.
 [[nodiscard]] SEALINE_API Result<> check_link_target(std::string_view name,
                                                      std::string_view target) noexcept;
 

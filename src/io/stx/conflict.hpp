@@ -17,7 +17,7 @@ struct ReceivePolicy {
   bool any_links = false;  ///< symlinks may be absolute or climb above the root
 };
 
-enum class Verdict : std::uint8_t {
+enum class PlaceVerdict : std::uint8_t {
   write,    ///< nothing stands there
   compare,  ///< a file of the same size, a link: no conflict if the content is the same
   merge,    ///< a folder where a folder is to be
@@ -27,13 +27,13 @@ enum class Verdict : std::uint8_t {
 };
 
 /// What to do with `entry`, where `found` stands in its place (empty: nothing).
-[[nodiscard]] Verdict judge_place(const sealine::stx::Entry& entry,
-                                  const std::optional<struct ::stat>& found,
-                                  OnConflict policy) noexcept;
+[[nodiscard]] PlaceVerdict judge_place(const sealine::stx::Entry& entry,
+                                       const std::optional<struct ::stat>& found,
+                                       OnConflict policy) noexcept;
 
 /// The same once the contents were compared and differ: replace, rename or refuse.
-[[nodiscard]] Verdict judge_difference(const sealine::stx::Entry& entry, const struct ::stat& found,
-                                       OnConflict policy) noexcept;
+[[nodiscard]] PlaceVerdict judge_difference(const sealine::stx::Entry& entry,
+                                            const struct ::stat& found, OnConflict policy) noexcept;
 
 /// The n-th (from 1) other name of a last component, cut to 255 bytes: `a (n).txt`.
 [[nodiscard]] std::string other_leaf(std::string_view leaf, unsigned n);

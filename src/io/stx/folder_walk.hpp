@@ -69,8 +69,7 @@ class FolderWalk final {
 
  private:
   [[nodiscard]] std::optional<Step> visit(int folder, const char* leaf, std::string name);
-  [[nodiscard]] std::optional<Step> enter(detail::FileDescriptor folder, std::string name,
-                                          const struct ::stat& status);
+  [[nodiscard]] std::optional<Step> enter(detail::FileDescriptor folder, std::string name);
   [[nodiscard]] bool is_excluded(std::string_view name, bool is_directory) const;
 
   const SourceRoots* roots_;

@@ -61,7 +61,8 @@ struct ItemOutcome {
   sealine::stx::Code code = sealine::stx::Code::normal;
   std::vector<sealine::stx::EntryCode> entries;  ///< of a pack: what was kept out
   std::vector<std::string> paths;  ///< where each entry stands; empty where it was kept out
-  Error cause{};                   ///< what exactly, where the code came from an error of ours
+  std::vector<Error> causes;       ///< what exactly, one for each of `entries`
+  Error cause{};                   ///< the same where `code` is not normal
 };
 
 /// The files of one item at the end that receives: a single file through its part, a pack (up to

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <variant>
@@ -48,12 +49,13 @@ class ItemPlan final {
   [[nodiscard]] std::vector<SkippedEntry> take_skipped();
 
  private:
-  void add(WalkedEntry entry);
+  void add(WalkedEntry walked);
+  void flush();
 
   Source source_;
   PlannedItem pack_;
   std::size_t pack_meta_bytes_ = 0;
-  std::vector<PlannedItem> ready_;  ///< at most two: a full pack and the file that did not fit
+  std::deque<PlannedItem> ready_;  ///< at most two
   std::vector<SkippedEntry> skipped_;
   bool ended_ = false;
 };

@@ -54,6 +54,9 @@ struct LedgerChange {
   bool erase = false;  ///< only row.key is looked at
 };
 
+/// Takes out the row of `key`, if there is one.
+[[nodiscard]] LedgerChange erase_row(const ItemKey& key);
+
 /// Whether a commit must outlast a power failure: what backs an ACK of durable blocks or a DONE.
 enum class Durability : std::uint8_t { process, power };
 

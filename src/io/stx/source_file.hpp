@@ -22,8 +22,8 @@ namespace sealine::io::stx {
 /// Files below them are opened from there, beneath it and without following a link. Any thread.
 class SourceRoots final {
  public:
-  /// Sorted by name, as bytes. Errors, detail = the number of the path: usage (`/`, a name twice, a
-  /// name that no receiver takes); file_error where it is not there.
+  /// Sorted by name, as bytes. Errors, `bad_path` says of which: usage (`/`, a name twice),
+  /// file_name_refused (no receiver takes it), file_error (it is not there).
   static Result<SourceRoots> create(std::span<const std::filesystem::path> paths,
                                     std::uint32_t* bad_path = nullptr);
 
@@ -44,7 +44,8 @@ class SourceRoots final {
   struct Root {
     std::filesystem::path path;
     std::string name;
-    bool follow = false;  ///< `link/`: the folder behind it
+    bool follow = false;            ///< `link/`: the folder behind it
+    detail::FileDescriptor folder;  ///< of the first few folders, so that a file is one call
   };
 
   std::vector<Root> roots_;
