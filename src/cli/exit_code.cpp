@@ -47,6 +47,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::tag_mismatch:
     case Errc::packet_not_authentic:
     case Errc::mac_mismatch:
+    case Errc::own_node:
       return stands(phase) && error.code != Errc::peer_fell_silent ? kExitDamaged
                                                                    : kExitAuthentication;
 
@@ -70,6 +71,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::input_too_short:
     case Errc::trailing_bytes:
     case Errc::bad_handshake_message:
+    case Errc::bad_encoding:
     case Errc::version_refused:
     case Errc::mode_refused:
     case Errc::wrong_state:
