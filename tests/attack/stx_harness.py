@@ -4,6 +4,7 @@ nothing outside of its directory has changed, that its memory stayed within boun
 """
 
 import contextlib
+import hashlib
 import itertools
 import os
 import random
@@ -39,7 +40,8 @@ def content(size: int, seed: int = 1) -> bytes:
 
 
 def tree_of(root: Path) -> dict[str, tuple]:
-    """What stands below: name -> (kind, mode, mtime, bytes or target). The receiver's own files are left out."""
+    """What stands below: name -> (kind, mode, mtime, bytes or target); of larger files the hash of the bytes. The
+    receiver's own files are left out."""
     out = {}
     for directory, directories, files in os.walk(os.fsencode(root)):
         for name in directories + files:
@@ -55,7 +57,11 @@ def tree_of(root: Path) -> dict[str, tuple]:
                 out[key] = ("directory", mode, info.st_mtime_ns)
             elif stat.S_ISREG(info.st_mode):
                 with open(path, "rb") as file:
-                    out[key] = ("file", mode, info.st_mtime_ns, file.read())
+                    data = file.read(4096)
+                    if info.st_size > len(data):
+                        file.seek(0)
+                        data = hashlib.file_digest(file, "sha256").digest() + info.st_size.to_bytes(8, "big")
+                out[key] = ("file", mode, info.st_mtime_ns, data)
             else:
                 out[key] = ("other", mode)
     return out

@@ -48,6 +48,7 @@ class Replay(stx_harness.StxCase):
             client.keepalive()
             client.announce(item())
             frame = client.read_frame()  # META_OK or ACK, as it came
+            client.incoming.ctr += 1
             return [frame]
 
         orders = {

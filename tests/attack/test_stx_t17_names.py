@@ -147,7 +147,7 @@ class Modes(stx_harness.StxCase):
 
     def test_times_at_the_edges(self) -> None:
         receiver = self.receive()
-        times = [0, -1, -(1 << 63), (1 << 63) - 1, 253402300799_999999999, 1]
+        times = [0, -1, -(1 << 63), (1 << 63) - 1, 1 << 62, 1]
         with receiver.connect() as client:
             for n, mtime in enumerate(times):
                 self.assertIn(client.send_item(Item([Entry(b"t%d" % n, b"x", mtime=mtime)])).code, (0, 5))

@@ -156,7 +156,9 @@ class Server(Wire):
             self.block(*fields)
         elif kind == ZERO:
             number, first, count = fields
-            part = self.items[number]
+            part = self.items.get(number)
+            if part is None or not count or first + count > (part.count or 0):
+                raise Malformed("ZERO")
             self.store.parts[part.key] = part
             for seq in range(first, first + count):
                 part.blocks.setdefault(seq, bytes(part.length(seq)))
@@ -165,6 +167,8 @@ class Server(Wire):
         elif kind == END:
             self.end(*fields)
         elif kind == DROP:
+            if fields[0] not in self.items:
+                raise Malformed("DROP of no item")
             self.items[fields[0]].over = True
         elif kind != KEEPALIVE:
             raise Malformed(str(message))
@@ -190,8 +194,8 @@ class Server(Wire):
         self.say(META_OK, number, 0, part.have)
 
     def resume(self, number: int, log2: int, roots: list[bytes]) -> None:
-        part = self.items[number]
-        if not part.have or part.blocks:
+        part = self.items.get(number)
+        if part is None or not part.have or part.blocks:
             raise Malformed("RESUME")
         mine = run_roots([leaf(part.old[i]) for i in range(part.have)], log2)
         if len(roots) != len(mine):
@@ -225,7 +229,9 @@ class Server(Wire):
         part.blocks.setdefault(seq, data)
 
     def end(self, number: int, blocks: int, size: int, end_root: bytes) -> None:
-        part = self.items[number]
+        part = self.items.get(number)
+        if part is None:
+            raise Malformed("END of no item")
         if part.over:
             return
         part.over = True
