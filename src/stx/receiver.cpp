@@ -104,6 +104,7 @@ std::optional<ControlFrame> Receiver::Machine::next_message(LaneId number, Recei
   if (!lane.naks.empty()) return control_frame(lane, Nak{lane.naks.pop_front()});
   if (lane.pace.is_due()) {
     lane.pace.handle_sent(lane.timers);
+    settle_durable(lane);
     const std::uint64_t received = lane.arrivals.received();
     return control_frame(lane, Ack{.received = received, .durable = lane.unsafe.durable(received)});
   }

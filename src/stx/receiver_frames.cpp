@@ -129,10 +129,10 @@ void Receiver::Machine::hand_in(ReceiveLane& lane, ArrivedFrame& frame, TimePoin
     if (next.kind == ArrivedFrame::Kind::block) lane.unsafe.add(counter, next.item, next.block);
     lane.pace.handle_received(next.bytes, limits.ack_after, lane.timers, now);
   }
-  settle_durable(lane, false);
 }
 
-void Receiver::Machine::settle_durable(ReceiveLane& lane, bool tell) {
+/// True if there is news.
+bool Receiver::Machine::settle_durable(ReceiveLane& lane) {
   const auto is_durable = [this](ItemId id, std::uint32_t block) {
     const ReceiveItem* item = items.find(id);
     return item == nullptr || block < item->durable;
@@ -140,7 +140,7 @@ void Receiver::Machine::settle_durable(ReceiveLane& lane, bool tell) {
   const auto are_over = [this](ItemId id) {
     return items.size() == 0 || items.all().front()->id > id;
   };
-  if (lane.unsafe.settle(is_durable, are_over) && tell) lane.pace.order();
+  return lane.unsafe.settle(is_durable, are_over);
 }
 
 /// The sender waits for nothing but this to send END.
@@ -159,7 +159,7 @@ void Receiver::Machine::durable(ItemId id, std::uint32_t blocks) {
   if (item == nullptr) return;
   item->durable = std::max(item->durable, std::min(blocks, item->held.leading()));
   for (ReceiveLane& lane : lanes) {
-    if (lane.open) settle_durable(lane, true);
+    if (lane.open && settle_durable(lane)) lane.pace.order();
   }
 }
 

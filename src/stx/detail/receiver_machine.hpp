@@ -99,7 +99,7 @@ struct Receiver::Machine {
   Result<> take_block(detail::ReceiveItem& item, std::uint32_t block, std::uint32_t bytes,
                       const Hash& leaf);
   void hand_in(detail::ReceiveLane& lane, detail::ArrivedFrame& frame, TimePoint now);
-  void settle_durable(detail::ReceiveLane& lane, bool tell);
+  bool settle_durable(detail::ReceiveLane& lane);
   void acknowledge_if_all(const detail::ReceiveItem& item);
   void durable(ItemId id, std::uint32_t blocks);
 
