@@ -6,7 +6,7 @@ import random
 
 import stx_harness
 from badwire import Badwire, FlipBit
-from stx_harness import BLOCK, KEY, First, Frames, content, recrc, st, total_sent
+from stx_harness import BLOCK, KEY, First, Frames, content, recrc, st, stx1, total_sent
 
 DATA = content(6 * BLOCK - 100, 4)
 SMALL = ["--block", "16KiB", "--compress", "never"]
@@ -152,6 +152,7 @@ class LineOrHand(stx_harness.StxCase):
         receiver = self.receive()
         with receiver.connect() as client:
             item = client.announce(stx_harness.Item([stx_harness.Entry(b"hundred", bytes(300 * BLOCK))]))
+            client.next(stx1.META_OK)
             for seq in range(101):
                 client.block(0, seq, bytes(BLOCK), damage_crc=True)
             self.assertEqual(client.fate(), "CLOSE{6}")
