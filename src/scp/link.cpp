@@ -6,6 +6,8 @@
 #include "sealine/crypto/kdf.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 namespace sealine::scp {
@@ -43,10 +45,13 @@ DirectionKeys DirectionKeys::next(crypto::Engine& engine, const crypto::SharedSe
 }
 
 ByteArray<12> DirectionKeys::nonce(std::uint64_t sequence) const noexcept {
-  ByteArray<12> nonce{};
-  std::ranges::copy(iv_.expose(), nonce.begin());
-  const ByteArray<8> counter = be_bytes(sequence);
-  for (std::size_t i = 0; i < counter.size(); ++i) nonce[4 + i] ^= counter[i];
+  // iv xor (0^4 || BE64 sequence), in one word of the machine.
+  ByteArray<12> nonce;
+  std::memcpy(nonce.data(), iv_.expose().data(), nonce.size());
+  std::uint64_t word = 0;
+  std::memcpy(&word, nonce.data() + 4, sizeof word);
+  word ^= std::bit_cast<std::uint64_t>(be_bytes(sequence));
+  std::memcpy(nonce.data() + 4, &word, sizeof word);
   return nonce;
 }
 
@@ -78,7 +83,7 @@ Result<std::size_t> Link::seal(Type type, ByteView first, ByteView second, Mutab
   const ByteView message = seal_payload(type, first, second, clear, out);
   ByteArray<kMacBytes> mac;
   engine_->hmac_many(sent_.keys.mac_key(), std::span(&message, 1), std::span(&mac, 1));
-  std::ranges::copy(mac, out.subspan(message.size()).begin());
+  std::copy(mac.begin(), mac.end(), out.data() + message.size());
   return message.size() + kMacBytes;
 }
 
@@ -97,7 +102,7 @@ void Link::finish(SealRun& run) const {
   engine_->hmac_many(sent_.keys.mac_key(), messages, std::span(macs).first(messages.size()));
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const auto end = messages[i].data() + messages[i].size() - run.out_.data();
-    std::ranges::copy(macs[i], run.out_.subspan(static_cast<std::size_t>(end)).begin());
+    std::copy(macs[i].begin(), macs[i].end(), run.out_.data() + end);
   }
   run.unsigned_count_ = 0;
 }
@@ -113,13 +118,14 @@ ByteView Link::seal_payload(Type type, ByteView first, ByteView second, ByteView
                   .sequence = sent_.sequence,
                   .payload_bytes = static_cast<std::uint32_t>(payload_bytes)};
   const ByteArray<kHeadBytes> head_bytes = encode(head);
-  Writer writer(out);
-  writer.bytes(head_bytes).bytes(clear);
-  const MutableBytes sealed = writer.reserve(plaintext_bytes + crypto::kTagBytes);
+  std::copy(head_bytes.begin(), head_bytes.end(), out.data());
+  std::copy(clear.begin(), clear.end(), out.data() + kHeadBytes);
+  const MutableBytes sealed =
+      out.subspan(kHeadBytes + clear.size(), plaintext_bytes + crypto::kTagBytes);
   ByteView whole = first.empty() ? second : first;
   if (!first.empty() && !second.empty()) {
-    std::ranges::copy(first, sealed.begin());
-    std::ranges::copy(second, sealed.begin() + static_cast<std::ptrdiff_t>(first.size()));
+    std::copy(first.begin(), first.end(), sealed.data());
+    std::copy(second.begin(), second.end(), sealed.data() + first.size());
     whole = {};
   }
   sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), head_bytes, whole, sealed);

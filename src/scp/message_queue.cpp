@@ -21,7 +21,7 @@ void MessageQueue::push(ByteView message, Kind kind) {
   SEALINE_ASSERT(!has_open_);
   const MutableBytes room = reserve(1 + message.size());
   room[0] = byte_of(kind);
-  std::ranges::copy(message, room.subspan(1).begin());
+  std::copy(message.begin(), message.end(), room.data() + 1);
   entries_.push_back({.offset = tail_, .plaintext_bytes = room.size()});
   tail_ += room.size();
   whole_bytes_ += message.size();

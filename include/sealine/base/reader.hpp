@@ -3,6 +3,8 @@
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,9 +24,10 @@ class Reader {
   template <std::unsigned_integral U>
   [[nodiscard]] constexpr Result<U> be() {
     SEALINE_TRY(raw, bytes(sizeof(U)));
-    std::uint64_t value = 0;
-    for (const std::uint8_t byte : raw) value = (value << 8U) | byte;
-    return static_cast<U>(value);
+    ByteArray<sizeof(U)> in_order{};
+    std::copy_n(raw.data(), in_order.size(), in_order.data());
+    const U value = std::bit_cast<U>(in_order);
+    return std::endian::native == std::endian::little ? std::byteswap(value) : value;
   }
 
   [[nodiscard]] constexpr Result<ByteView> bytes(std::size_t count) {

@@ -4,11 +4,19 @@
 #include "sealine/base/error.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 
 namespace sealine {
+
+/// `value` as sizeof(U) big-endian bytes.
+template <std::unsigned_integral U>
+constexpr ByteArray<sizeof(U)> be_bytes(U value) {
+  if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
+  return std::bit_cast<ByteArray<sizeof(U)>>(value);
+}
 
 /// Writes big-endian numbers and byte runs into a caller's buffer, and never beyond it.
 ///
@@ -20,16 +28,12 @@ class Writer {
 
   template <std::unsigned_integral U>
   constexpr Writer& be(U value) {
-    const MutableBytes place = reserve(sizeof(U));
-    for (std::size_t i = 0; i < place.size(); ++i) {
-      place[i] = static_cast<std::uint8_t>(std::uint64_t{value} >> (8U * (place.size() - 1 - i)));
-    }
-    return *this;
+    return bytes(be_bytes(value));
   }
 
   constexpr Writer& bytes(ByteView data) {
     const MutableBytes place = reserve(data.size());
-    std::ranges::copy(data.first(place.size()), place.begin());
+    std::copy_n(data.data(), place.size(), place.data());
     return *this;
   }
 
@@ -66,15 +70,5 @@ class Writer {
   std::size_t used_ = 0;
   bool failed_ = false;
 };
-
-/// `value` as sizeof(U) big-endian bytes.
-template <std::unsigned_integral U>
-constexpr ByteArray<sizeof(U)> be_bytes(U value) {
-  ByteArray<sizeof(U)> out{};
-  for (std::size_t i = 0; i < sizeof(U); ++i) {
-    out[i] = static_cast<std::uint8_t>(std::uint64_t{value} >> (8U * (sizeof(U) - 1 - i)));
-  }
-  return out;
-}
 
 }  // namespace sealine
