@@ -61,6 +61,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {superseded, P, 0, "P13", "a newer session of the same sender took over"},
     {content_differs, P, 0, "P14", "what arrived is not what was sent"},
     {peer_io_failed, P, 0, "P15", "the peer could not read or write its disk"},
+    {stream_reset, P, 0, "P16", "the peer gave up this stream"},
+    {stream_stopped, P, 0, "P17", "the peer wants no more of this stream"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},
@@ -73,6 +75,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {forked, U, 0, "U09", "this session belongs to another process"},
     {plaintext_off_loopback, U, 0, "U10",
      "the plaintext side would be reachable from other machines"},
+    {stream_unknown, U, 0, "U11", "no stream of this number is open"},
 
     {handshake_timeout, L, 9, "L01", "the handshake took too long"},
     {half_open_full, L, 10, "L02", "too many handshakes are under way"},
@@ -90,6 +93,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {quota_full, L, 0, "L14", "the quota of the receive folder is used up"},
     {refused_by_peer, L, 0, "L15", "the peer refuses it"},
     {peer_busy, L, 0, "L16", "the peer is busy"},
+    {stream_limit, L, 0, "L17", "no more streams may be opened"},
 
     {system_error, E, 0, "E01", "the system refused"},
     {name_not_found, E, 0, "E02", "the name is not known"},

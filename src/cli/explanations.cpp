@@ -151,6 +151,10 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Run the same command again; if it stays, test the memory and disks of both machines."},
     {peer_io_failed, "The other end could not read or write a file.",
      "Look at the other end's messages: disk, permissions, limits."},
+    {stream_reset, "The program at the other end gave up this stream before its end.",
+     "Look there for the reason; the other streams of the session go on."},
+    {stream_stopped, "The program at the other end does not want the rest of this stream.",
+     "Nothing is wrong with the session; look at the other end for the reason."},
 
     // U: misuse
     {not_encrypted,
@@ -183,6 +187,8 @@ constexpr auto kTable = std::to_array<Explanation>({
      "The side of a tunnel that is not encrypted would listen on an address that other machines "
      "reach.",
      "Listen on 127.0.0.1 or on unix:/path; if it shall be open all the same: --unsafe-listen."},
+    {stream_unknown, "A stream was named that is not open, or no longer.",
+     "This is a fault of the program that uses the library."},
 
     // L: limits
     {handshake_timeout,
@@ -219,6 +225,9 @@ constexpr auto kTable = std::to_array<Explanation>({
     {refused_by_peer, "The receiver's owner or its settings refuse this sender, or this file.",
      "Ask there: --yes, --allow or --key let a sender in."},
     {peer_busy, "The receiver has as much to do as it takes on.", "Try again later."},
+    {stream_limit,
+     "A session has at most 1,024 streams open at once, and 32,767 of each side in its life.",
+     "Close streams that are done, or begin a new session."},
 
     // E: environment
     {system_error, "The operating system refused something; the text behind it says what.",

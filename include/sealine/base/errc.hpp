@@ -70,6 +70,8 @@ enum class Errc : std::uint16_t {
   superseded = 3013,           ///< a newer session of the same sender took over
   content_differs = 3014,      ///< what arrived is not what was sent
   peer_io_failed = 3015,       ///< the peer could not read or write its disk
+  stream_reset = 3016,         ///< the peer gave up its direction of a stream
+  stream_stopped = 3017,       ///< the peer wants no more of ours
 
   // U: misuse
   not_encrypted = 4001,   ///< application data outside ENCRYPTED
@@ -82,6 +84,7 @@ enum class Errc : std::uint16_t {
   operation_in_progress = 4008,
   forked = 4009,  ///< the session was made in another process
   plaintext_off_loopback = 4010,
+  stream_unknown = 4011,  ///< no stream of that number is open
 
   // L: limits
   handshake_timeout = 5001,   ///< F9
@@ -100,6 +103,7 @@ enum class Errc : std::uint16_t {
   quota_full = 5014,  ///< what a peer, or a user, may store
   refused_by_peer = 5015,
   peer_busy = 5016,
+  stream_limit = 5017,  ///< streams of a session, at once or in all
 
   // E: environment
   system_error = 6001,    ///< detail = errno

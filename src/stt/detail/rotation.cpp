@@ -1,0 +1,142 @@
+#include "stt/detail/rotation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sealine::stt::detail {
+namespace {
+
+Result<EpochKeys> next_keys(crypto::Engine& engine, const EpochKeys& keys, FixedView<32> nonce,
+                            const crypto::KeyPair* ours,
+                            const std::optional<ByteArray<32>>& theirs) {
+  if (ours == nullptr) return keys.next(nonce, {});
+  crypto::SharedSecret shared;
+  SEALINE_TRY(engine.x25519(ours->secret.expose(), *theirs, shared.writable()));
+  return keys.next(nonce, shared.expose());
+}
+
+}  // namespace
+
+SendRotation::SendRotation(crypto::Engine& engine, crypto::Rng& rng, EpochKeys keys,
+                           bool with_ephemeral, const Limits& limits, TimePoint now)
+    : engine_(&engine),
+      rng_(&rng),
+      keys_(std::move(keys)),
+      with_ephemeral_(with_ephemeral),
+      limits_(limits),
+      begun_(now) {}
+
+unsigned SendRotation::halves(TimePoint now) const noexcept {
+  const auto of = [](std::uint64_t value, std::uint64_t limit) {
+    return static_cast<unsigned>(
+        std::min<std::uint64_t>(4, value / std::max<std::uint64_t>(1, limit / 2)));
+  };
+  const auto age = static_cast<std::uint64_t>((now - begun_).count());
+  const auto most = static_cast<std::uint64_t>(limits_.rotate_after.count());
+  return std::max(
+      {of(bytes_, limits_.rotate_bytes), of(frames_, limits_.rotate_frames), of(age, most)});
+}
+
+void SendRotation::count(std::size_t plaintext_bytes) noexcept {
+  bytes_ += plaintext_bytes;
+  ++frames_;
+}
+
+bool SendRotation::advance(TimePoint now) {
+  if (!next_ || (halves(now) < 2 && !requested_)) return false;
+  keys_ = std::move(*next_);
+  next_.reset();
+  requested_ = false;
+  stopped_at_.reset();
+  begun_ = now;
+  bytes_ = 0;
+  frames_ = 0;
+  return true;
+}
+
+std::optional<Rotate> SendRotation::poll(TimePoint now) {
+  if (is_under_way() || (halves(now) < 1 && !requested_)) return std::nullopt;
+  Asked asked;
+  asked.message.epoch = keys_.epoch() + 1;
+  rng_->fill(asked.message.nonce);
+  if (with_ephemeral_) {
+    asked.ephemeral = crypto::KeyPair::generate(*engine_, *rng_);
+    asked.message.ephemeral = asked.ephemeral->public_key.bytes;
+  }
+  asked_ = std::move(asked);
+  return asked_->message;
+}
+
+Result<> SendRotation::handle_rotated(const Rotated& message) {
+  // The answer to a rotation that is over may come again; one to none at all may not.
+  if (!asked_) {
+    const Epoch last = next_ ? next_->epoch() : keys_.epoch();
+    return message.epoch == last && last > 0 ? Result<>() : fail(Errc::protocol_broken);
+  }
+  if (message.epoch != asked_->message.epoch || message.ephemeral.has_value() != with_ephemeral_) {
+    return fail(Errc::protocol_broken);
+  }
+  SEALINE_TRY(keys,
+              next_keys(*engine_, keys_, asked_->message.nonce,
+                        asked_->ephemeral ? &*asked_->ephemeral : nullptr, message.ephemeral));
+  next_.emplace(std::move(keys));
+  asked_.reset();
+  return {};
+}
+
+bool SendRotation::must_stop(TimePoint now) const noexcept {
+  const bool stop = asked_.has_value() && halves(now) >= 4;
+  if (!stop) stopped_at_.reset();
+  if (stop && !stopped_at_) stopped_at_ = now;
+  return stop;
+}
+
+std::optional<TimePoint> SendRotation::poll_timeout() const noexcept {
+  if (stopped_at_) return *stopped_at_ + limits_.rotation_timeout;
+  // Half an epoch's time: ROTATE; the whole: the next keys.
+  const Duration half = limits_.rotate_after / 2;
+  if (next_) return begun_ + limits_.rotate_after;
+  if (!asked_) return begun_ + half;
+  return std::nullopt;
+}
+
+bool SendRotation::has_timed_out(TimePoint now) const noexcept {
+  return stopped_at_ && now >= *stopped_at_ + limits_.rotation_timeout;
+}
+
+ReceiveRotation::ReceiveRotation(crypto::Engine& engine, crypto::Rng& rng, EpochKeys keys,
+                                 bool with_ephemeral)
+    : engine_(&engine), rng_(&rng), keys_(std::move(keys)), with_ephemeral_(with_ephemeral) {}
+
+Result<Rotated> ReceiveRotation::handle_rotate(const Rotate& message) {
+  if (answered_ && message == answered_->question) return answered_->answer;
+  if (next_ || message.epoch != keys_.epoch() + 1 ||
+      message.ephemeral.has_value() != with_ephemeral_) {
+    return fail(Errc::protocol_broken);
+  }
+  Rotated answer{.epoch = message.epoch, .ephemeral = std::nullopt};
+  std::optional<crypto::KeyPair> ours;
+  if (with_ephemeral_) {
+    ours = crypto::KeyPair::generate(*engine_, *rng_);
+    answer.ephemeral = ours->public_key.bytes;
+  }
+  SEALINE_TRY(
+      keys, next_keys(*engine_, keys_, message.nonce, ours ? &*ours : nullptr, message.ephemeral));
+  next_.emplace(std::move(keys));
+  answered_ = {.question = message, .answer = answer};
+  return answer;
+}
+
+EpochKeys* ReceiveRotation::keys(Epoch epoch) noexcept {
+  if (epoch == keys_.epoch()) return &keys_;
+  return next_ && epoch == next_->epoch() ? &*next_ : nullptr;
+}
+
+bool ReceiveRotation::handle_opened(Epoch epoch) {
+  if (!next_ || epoch != next_->epoch()) return false;
+  keys_ = std::move(*next_);
+  next_.reset();
+  return true;
+}
+
+}  // namespace sealine::stt::detail

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "sealine/base/bytes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace sealine::stt::detail {
+
+/// A half-open run of positions.
+struct Span {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+
+  friend bool operator==(const Span&, const Span&) = default;
+};
+
+/// Which positions are there: disjoint runs in rising order.
+class SpanSet {
+ public:
+  /// Adds a run; returns how many of its positions are new.
+  std::uint64_t add(Span span);
+  /// End of the run that begins at or before `from` and reaches it; `from` if none does.
+  [[nodiscard]] std::uint64_t contiguous_end(std::uint64_t from) const noexcept;
+  /// Forgets all positions below.
+  void drop_below(std::uint64_t position);
+
+  [[nodiscard]] std::size_t size() const noexcept { return spans_.size(); }
+
+  [[nodiscard]] bool would_grow(Span span) const noexcept;
+
+ private:
+  std::vector<Span> spans_;
+};
+
+/// A ring of bytes at positions [base, base + capacity) of a stream. Grows by doubling as far as
+/// its caller lets positions run ahead of `base`: the credit bounds it. Gives its memory back when
+/// asked.
+class StreamBuffer {
+ public:
+  [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
+
+  /// Copies bytes to their place; position >= base().
+  void write(std::uint64_t position, ByteView bytes);
+  /// The longest run of bytes in one piece from `position` on, at most up to `end`.
+  [[nodiscard]] ByteView piece(std::uint64_t position, std::uint64_t end) const noexcept;
+  /// Positions below are over.
+  void drop_below(std::uint64_t position) noexcept;
+  void release() noexcept;
+
+ private:
+  void reserve(std::uint64_t bytes);
+
+  std::vector<std::uint8_t> ring_;  ///< a power of two long, or empty
+  std::uint64_t base_ = 0;
+};
+
+}  // namespace sealine::stt::detail
