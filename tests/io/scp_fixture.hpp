@@ -221,27 +221,33 @@ class CuttingProxy {
 
   void relay(const std::shared_ptr<Link>& link, net::ip::tcp::socket& from,
              net::ip::tcp::socket& to, std::array<std::uint8_t, 65536>& buffer, bool is_up) {
-    from.async_read_some(net::buffer(buffer), [this, alive = alive_, link, &from, &to, &buffer,
-                                               is_up](const error_code& ec, std::size_t n) {
-      if (!*alive) return;
-      error_code ignored;
-      if (ec) {
-        if (!link->frozen) to.shutdown(net::ip::tcp::socket::shutdown_send, ignored);
-        return;
-      }
-      if (is_up) ++reads_from_client;
-      if (is_up && cut_after != 0 && (link->passed += n) > cut_after) {
-        link->client.close(ignored);
-        link->server.close(ignored);
-        return;
-      }
-      if (link->frozen) return relay(link, from, to, buffer, is_up);
-      net::async_write(
-          to, net::buffer(buffer, n),
-          [this, alive, link, &from, &to, &buffer, is_up](const error_code& failed, std::size_t) {
-            if (*alive && !failed) relay(link, from, to, buffer, is_up);
-          });
-    });
+    const bool is_counted = is_up && cut_after != 0;
+    const std::size_t most = is_counted ? cut_after - link->passed : buffer.size();
+    from.async_read_some(net::buffer(buffer, most),
+                         [this, alive = alive_, link, &from, &to, &buffer, is_up, is_counted](
+                             const error_code& ec, std::size_t n) {
+                           if (!*alive) return;
+                           error_code ignored;
+                           if (ec) {
+                             if (!link->frozen)
+                               to.shutdown(net::ip::tcp::socket::shutdown_send, ignored);
+                             return;
+                           }
+                           if (is_up) ++reads_from_client;
+                           if (is_counted) link->passed += n;
+                           if (link->frozen) return relay(link, from, to, buffer, is_up);
+                           net::async_write(to, net::buffer(buffer, n),
+                                            [this, alive, link, &from, &to, &buffer, is_up,
+                                             is_counted](const error_code& failed, std::size_t) {
+                                              if (!*alive || failed) return;
+                                              if (!is_counted || link->passed < cut_after) {
+                                                return relay(link, from, to, buffer, is_up);
+                                              }
+                                              error_code gone;
+                                              link->client.close(gone);
+                                              link->server.close(gone);
+                                            });
+                         });
   }
 
   net::io_context& context_;

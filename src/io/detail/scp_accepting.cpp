@@ -116,7 +116,10 @@ void Accepting::send_reply() {
 }
 
 void Accepting::judge(const crypto::PublicKey& key) {
-  if (is_full_(key, {})) handshake_->forbid_reconnect();
+  // In XX the key comes when the flag has been sent.
+  if (handshake_->peer().mode != Mode::mutual && is_full_(key, {})) {
+    handshake_->forbid_reconnect();
+  }
   judging_ = true;
   const Introduction introduction{Introduction::Role::client,
                                   peer_name(address_, client_.port()).value_or(address_), key,
