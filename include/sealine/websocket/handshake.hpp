@@ -3,7 +3,6 @@
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/base/export.hpp"
-#include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/rng.hpp"
 
 #include <cstddef>
@@ -45,7 +44,11 @@ struct ServerPolicy {
 /// folding, no body, no second Host, Key or Version.
 class SEALINE_API ServerHandshake {
  public:
-  ServerHandshake(const ServerPolicy& policy, crypto::Engine& engine);
+  /// `policy` outlives it.
+  explicit ServerHandshake(const ServerPolicy& policy) : policy_(&policy) {}
+
+  ServerHandshake(const ServerHandshake&) = delete;  // request() shows views into it
+  ServerHandshake& operator=(const ServerHandshake&) = delete;
 
   enum class Outcome : std::uint8_t {
     need_bytes,
@@ -71,7 +74,6 @@ class SEALINE_API ServerHandshake {
   [[nodiscard]] Outcome refuse(int status, std::string_view why, std::string_view headers = {});
 
   const ServerPolicy* policy_;
-  crypto::Engine* engine_;
   std::string head_;
   Request request_;
   std::string response_;
@@ -83,7 +85,7 @@ class SEALINE_API ClientHandshake {
  public:
   /// `host` as in a URL, IPv6 in brackets, with its port unless it is the default.
   ClientHandshake(std::string_view host, std::string_view path, std::string_view subprotocol,
-                  crypto::Engine& engine, crypto::Rng& rng);
+                  crypto::Rng& rng);
 
   [[nodiscard]] const std::string& request() const noexcept { return request_; }
 
