@@ -26,8 +26,8 @@ Receiver::Machine::Machine(const Limits& given, std::uint8_t block_log2, bool zs
 
 void Receiver::Machine::open_lane(LaneId lane, TimePoint now) {
   SEALINE_ASSERT(lane < kMaxLanes);
-  if (state != SessionState::running) return;
   if (lanes[lane].open) lane_ended(lane);
+  if (state != SessionState::running) return;
   lanes[lane] = ReceiveLane{};
   lanes[lane].open = true;
   lanes[lane].timers.set(LaneTimer::silence, now + limits.silence_timeout);

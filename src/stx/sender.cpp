@@ -29,8 +29,8 @@ Sender::Machine::Machine(const Limits& given, ZeroRuns& holes, crypto::Engine& c
 
 void Sender::Machine::open_lane(LaneId lane, TimePoint now) {
   SEALINE_ASSERT(lane < kMaxLanes);
-  if (state != State::running) return;
   if (lanes[lane].open) lane_ended(lane);
+  if (state != State::running) return;
   lanes[lane] = SendLane{};
   lanes[lane].open = true;
   lanes[lane].timers.set(LaneTimer::silence, now + limits.silence_timeout);
