@@ -85,6 +85,8 @@ void ChannelEnd::forbid_resume() {
   }
 }
 
+void ChannelEnd::pad(std::size_t bytes) { machine_->pad(bytes); }
+
 void ChannelEnd::rotate() {
   if (machine_->role == Link::Role::client) machine_->rotation_wanted = true;
 }

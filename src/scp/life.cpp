@@ -148,6 +148,7 @@ void ChannelEnd::Machine::lose(TimePoint now) {
   part_open = false;
   close_due.reset();
   resume_due.reset();
+  pad_due = 0;
   if (state != State::lost && !timers.deadline(Timer::reconnect_give_up)) {
     timers.set(Timer::reconnect_give_up, now + limits.reconnect_timeout);
     events.emplace_back(ConnectionLost{});
@@ -178,7 +179,12 @@ void ChannelEnd::Machine::handle_timeout(TimePoint now) {
     if (reconnect && named) return lose(now);
     return fault(Code::timeout, {Errc::idle_timeout}, now);
   }
-  if (timers.take_due(Timer::keep_alive, now) && state == State::open) receipt_due = true;
+  if (timers.take_due(Timer::keep_alive, now) && state == State::open) {
+    receipt_due = true;
+    // Silent for so long: what was held for a burst goes back.
+    inbox.give_back();
+    outbox.give_back();
+  }
   if (timers.take_due(Timer::rotation, now) && (state == State::open || state == State::closing)) {
     if (role == Link::Role::server) return fault(Code::protocol, {Errc::protocol_broken}, now);
     rotation_wanted = true;

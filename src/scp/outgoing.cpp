@@ -9,6 +9,13 @@
 namespace sealine::scp {
 namespace {
 
+/// PAD that waits is a number, not bytes: more of it than two windows is not worth anybody's time.
+constexpr std::size_t kMaxPadDue = std::size_t{2} << 20U;
+
+}  // namespace
+
+namespace {
+
 // The largest of those that are no part of a message: RESUME. A part asks for the room that it
 // needs itself.
 constexpr std::size_t kSmallMessageBytes = Link::sealed_size(41);
@@ -38,6 +45,16 @@ void ChannelEnd::Machine::end() {
   if (outcome || end_sent || !named) return;
   end_sent = true;
   outbox.push({}, MessageQueue::Kind::end);
+}
+
+void ChannelEnd::Machine::pad(std::size_t bytes) {
+  if (state != State::open || bytes == 0) return;
+  if (pad_due == 0) {
+    ByteArray<1> coin{};
+    rng->fill(coin);
+    pad_first = (coin[0] & 1U) != 0;
+  }
+  pad_due += std::min(bytes, kMaxPadDue - std::min(pad_due, kMaxPadDue));
 }
 
 std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) {
@@ -119,7 +136,18 @@ bool ChannelEnd::Machine::write_next(SealRun& run) {
     case Rotation::Step::expect_ack:
       break;
   }
+  const bool waits = part_open || begun != outbox_base + outbox.size();
+  if (pad_due > 0 && (pad_first || !waits)) return write_pad(run);
   return write_part(run);
+}
+
+bool ChannelEnd::Machine::write_pad(SealRun& run) {
+  static constexpr ByteArray<kPartBytes> kNothing{};
+  const ByteView data = ByteView(kNothing).first(std::min(pad_due, kNothing.size()));
+  if (run.room() < Link::sealed_size(1 + data.size())) return false;
+  pad_due -= data.size();
+  const auto kind = static_cast<std::uint8_t>(DataKind::pad);
+  return write(Type::data, ByteView(&kind, 1), data, run);
 }
 
 bool ChannelEnd::Machine::write(Type type, ByteView first, ByteView second, SealRun& run) {

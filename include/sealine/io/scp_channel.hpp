@@ -117,6 +117,9 @@ class SEALINE_API Channel {
   // --- commands and events
   // -----------------------------------------------------------------------
 
+  /// So many bytes that mean nothing go out once, before the messages that wait or behind them
+  /// (drawn): the sum of both is what can be seen of their sizes.   spec: scp.md#messages
+  void pad(std::size_t bytes);
   /// Fresh keys now. A client's; a server's call does nothing.   spec: scp.md#rotation
   void rotate();
   /// One observer; it replaces the last one.

@@ -127,6 +127,9 @@ class SEALINE_API ChannelEnd {
   /// The connection that stands is the channel's last: its loss ends the channel, as truncated. A
   /// channel that is lost already ends now.
   void forbid_resume();
+  /// So many bytes that mean nothing (PAD) are written once, before what waits or behind it: which
+  /// of the two is drawn. Only while a connection stands; counted by nobody, and never sent again.
+  void pad(std::size_t bytes);
   /// Fresh keys now (client; a server's call does nothing).
   void rotate();
 

@@ -19,6 +19,7 @@ namespace {
 
 /// Queued bytes that are sealed and sent without waiting for the end of the turn.
 constexpr std::size_t kSendAtOnceBytes = std::size_t{128} << 10U;
+constexpr std::size_t kSendAtOnceMessages = 256;
 /// Buffers read in one turn; then others on the thread have theirs.
 constexpr int kReceivesATurn = 4;
 
@@ -76,7 +77,7 @@ Result<std::uint64_t> ChannelCore::try_send(ByteView message) {
   }
   bytes_out_ += message.size();
   queued_bytes_ += message.size();
-  if (queued_bytes_ >= kSendAtOnceBytes) transmit();
+  if (queued_bytes_ >= kSendAtOnceBytes || ++queued_messages_ >= kSendAtOnceMessages) transmit();
   touch();
   return number;
 }
@@ -156,6 +157,12 @@ void ChannelCore::close() {
 void ChannelCore::abort(Code code) {
   if (!end_ || end_->outcome()) return;
   end_->abort(::sealine::scp::is_wire_code(code) ? code : Code::internal, now());
+  touch();
+}
+
+void ChannelCore::pad(std::size_t bytes) {
+  if (!end_) return;
+  end_->pad(bytes);
   touch();
 }
 

@@ -253,6 +253,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   std::size_t tx_begin_ = 0;
   std::size_t tx_end_ = 0;
   std::size_t queued_bytes_ = 0;  ///< taken from callers since the last write
+  std::size_t queued_messages_ = 0;
 
   TimePoint armed_until_ = TimePoint::max();  ///< when the timer is due; max: it is not armed
   std::uint64_t timer_number_ = 0;

@@ -131,7 +131,7 @@ void ChannelCore::set_low_water() {
 // --------------------------------------------------------------------------------------
 
 void ChannelCore::transmit() {
-  queued_bytes_ = 0;
+  queued_bytes_ = queued_messages_ = 0;
   if (!end_ || !socket_.is_open() || send_failed_ || !send_pending()) return;
   for (;;) {
     if (tx_.capacity() < kLargeBufferBytes) tx_ = Buffer(kLargeBufferBytes);

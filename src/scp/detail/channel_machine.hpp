@@ -83,8 +83,10 @@ struct ChannelEnd::Machine {
   bool write(Type type, ByteView first, ByteView second, SealRun& run);
   bool write_receipt(SealRun& run);
   bool write_part(SealRun& run);
+  bool write_pad(SealRun& run);
   [[nodiscard]] Result<std::uint64_t> send(ByteView message);
   void end();
+  void pad(std::size_t bytes);
   [[nodiscard]] bool can_send() const noexcept;
 
   // --- life
@@ -155,6 +157,8 @@ struct ChannelEnd::Machine {
   std::optional<ByteArray<41>> resume_due;  ///< server: RESUME
   bool receipt_due = false;                 ///< ACK{n} though n has not grown
   std::optional<Code> close_due;
+  std::size_t pad_due = 0;  ///< bytes of PAD
+  bool pad_first = false;   ///< before the messages that wait
   bool rotation_wanted = false;
   Rotation rotation;
 
