@@ -1,0 +1,100 @@
+#pragma once
+
+#include "sealine/base/error.hpp"
+#include "sealine/base/export.hpp"
+#include "sealine/io/asio.hpp"
+#include "sealine/io/operation.hpp"
+#include "sealine/io/stt_options.hpp"
+#include "sealine/io/stt_session.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sealine::io::stt {
+
+class EndpointCore;
+
+/// The answer to a plain HTTP request: a page beside the WebSocket.
+struct PlainAnswer {
+  int status = 404;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+  std::string headers;  ///< more of them, each with CRLF
+};
+
+/// A dial from outside that came to nothing.
+struct DialFailure {
+  net::ip::tcp::endpoint client;
+  Error error;
+};
+
+/// Dials and listens for STT sessions over WebSocket, with one seed and one node id.
+///
+/// A failed handshake never ends it: silent towards the client but for WebSocket's close code 1008,
+/// and reported to the observer. Budgets (ListenerLimits) bound what strangers cost. One executor
+/// (a strand, where several threads run it) for the endpoint, its sessions and their streams.
+class SEALINE_API Endpoint {
+ public:
+  using executor_type = net::any_io_executor;
+  using Observer = std::function<void(const DialFailure&)>;
+  using Pages = std::function<PlainAnswer(const websocket::Request&)>;
+
+  Endpoint(executor_type executor, EndpointOptions options);
+  Endpoint(Endpoint&&) noexcept = default;
+  Endpoint& operator=(Endpoint&&) noexcept;
+  ~Endpoint();
+
+  [[nodiscard]] executor_type get_executor() const noexcept;
+
+  /// Several times for several addresses. An empty host is every address of this machine; wss
+  /// cannot be listened to. Errors: those of the socket; Errc::bad_configuration (seed, scheme).
+  void listen(const Url& url, error_code& ec);
+  [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
+  /// Answers requests that are no WebSocket's; without it they get 404.
+  void on_request(Pages pages);
+  void on_failure(Observer observer);
+
+  /// The next session from outside whose handshake is done. Signature: void(error_code, Session).
+  template <class Token>
+  auto async_accept(Token&& token) {
+    return start(token, [core = core_](auto done) { start_accept(core, std::move(done)); });
+  }
+
+  /// Resolves, connects, does both handshakes. Signature: void(error_code, Session). Errors: those
+  /// of the socket; connect_timeout, not_this_protocol, peer_fell_silent (another seed, or none),
+  /// answer_not_authentic, bad_configuration.
+  template <class Token>
+  auto async_connect(const Url& url, Token&& token) {
+    return start(token,
+                 [core = core_, url](auto done) { start_connect(core, url, std::move(done)); });
+  }
+
+  /// Stops listening; a pending accept ends with operation_aborted. Sessions go on.
+  void close();
+
+ private:
+  using CorePtr = std::shared_ptr<EndpointCore>;
+  using Given = detail::OperationPtr<error_code, Session>;
+
+  template <class Token, class Begin>
+  auto start(Token& token, Begin begin) {
+    return net::async_initiate<Token, void(error_code, Session)>(
+        [core = core_, begin = std::move(begin)](auto&& handler) {
+          begin(detail::make_operation<error_code, Session>(
+              std::forward<decltype(handler)>(handler), executor_of(core)));
+        },
+        token);
+  }
+
+  static const executor_type& executor_of(const CorePtr& core) noexcept;
+  static void start_accept(const CorePtr& core, Given done);
+  static void start_connect(const CorePtr& core, const Url& url, Given done);
+
+  CorePtr core_;
+};
+
+}  // namespace sealine::io::stt

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "sealine/base/error.hpp"
+#include "sealine/base/export.hpp"
+#include "sealine/base/time.hpp"
+#include "sealine/io/stcp_options.hpp"
+#include "sealine/stc/stc.hpp"
+#include "sealine/stt/handshake.hpp"
+#include "sealine/stt/session.hpp"
+#include "sealine/websocket/connection.hpp"
+#include "sealine/websocket/handshake.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sealine::io::stt {
+
+using ::sealine::io::stcp::AddressFamily;
+using ::sealine::io::stcp::ListenerLimits;
+using ::sealine::stt::NodeId;
+using ::sealine::stt::Padding;
+using ::sealine::stt::SessionClosed;
+using ::sealine::stt::SessionConfig;
+using ::sealine::stt::SessionStatistics;
+using ::sealine::stt::StreamId;
+using ::sealine::stt::StreamMode;
+using ::sealine::stt::StreamOptions;
+
+enum class Scheme : std::uint8_t {
+  ws,   ///< WebSocket
+  wss,  ///< WebSocket over TLS: to dial alone
+};
+
+/// ws://HOST:PORT[/path]. The path is /stt unless given; a port is needed.
+struct Url {
+  Scheme scheme{};
+  std::string host;  ///< without brackets
+  std::uint16_t port = 0;
+  std::string path = "/stt";
+
+  /// Errors: usage.
+  [[nodiscard]] SEALINE_API static Result<Url> parse(std::string_view text);
+};
+
+[[nodiscard]] SEALINE_API std::string to_string(const Url& url);
+
+/// What an endpoint decides before it dials or listens.
+struct EndpointOptions {
+  std::shared_ptr<const stc::Seed> seed;  ///< 32 bytes at least; who has it may take either role
+  std::optional<NodeId> node_id;          ///< none: 32 random bytes
+  bool forward_secrecy = true;            ///< offered when dialling
+  bool demand_forward_secrecy = true;     ///< asked of those who dial
+  SessionConfig session;                  ///< transport is set by the URL
+  /// Paths and subprotocols are set by the URL where they are empty; origins are those of pages.
+  websocket::ServerPolicy web;
+  ListenerLimits listener;
+  AddressFamily family = AddressFamily::any;
+  Duration connect_timeout = std::chrono::seconds(30);
+  Duration handshake_timeout = std::chrono::seconds(10);  ///< the WebSocket's included
+};
+
+/// Who was reached.
+struct Connected {
+  std::string peer;  ///< HOST:PORT as dialled, or the client's address
+  Scheme scheme{};
+  bool forward_secrecy = false;
+};
+
+/// "(seed), STT/1 WebSocket, AES-256-GCM"; without forward secrecy it says so.
+[[nodiscard]] SEALINE_API std::string describe(const Connected& connected);
+
+}  // namespace sealine::io::stt
