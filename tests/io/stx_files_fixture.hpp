@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,29 @@ inline Meta meta_of(std::vector<Entry> entries, sealine::stx::ItemId item = 0) {
   return meta;
 }
 
+/// A folder in memory, where there is such a place: most tests sync often. Gone with the object.
+class MemoryFolder {
+ public:
+  MemoryFolder() {
+    const std::filesystem::path memory = "/dev/shm";
+    std::error_code none;
+    const bool in_memory = std::filesystem::is_directory(memory, none);
+    const auto base = in_memory ? memory : std::filesystem::temp_directory_path();
+    std::string form = (base / "sealine-test-XXXXXX").string();
+    path_ = ::mkdtemp(form.data());
+  }
+
+  MemoryFolder(const MemoryFolder&) = delete;
+  MemoryFolder& operator=(const MemoryFolder&) = delete;
+
+  ~MemoryFolder() { std::filesystem::remove_all(path_); }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// A receive folder as a session sees it.
 class Receiving : public ::testing::Test {
  protected:
@@ -123,7 +147,7 @@ class Receiving : public ::testing::Test {
     return std::string(as_text(pattern(size, seed)));
   }
 
-  TemporaryFolder temporary_;
+  MemoryFolder temporary_;
   std::filesystem::path in_ = temporary_.path() / "in";
   ReceiveRoot root_ = *ReceiveRoot::open(in_);
   Ledger ledger_ = *Ledger::open(in_);

@@ -49,7 +49,7 @@ class LedgerFile : public ::testing::Test {
     ASSERT_TRUE(ledger.commit({&change, 1}, Durability::power));
   }
 
-  io::test::TemporaryFolder folder_;
+  test::MemoryFolder folder_;
   std::filesystem::path path_ = folder_.path() / ".stx-ledger";
   std::vector<std::string> notices_;
 };
@@ -192,7 +192,7 @@ TEST_F(LedgerFile, damaged_at_any_place_is_read_or_set_aside) {
   ASSERT_GT(good.size(), 8192U);
   std::uint32_t seed = 7;
   const auto next = [&] { return (seed = seed * 1664525U + 1013904223U) >> 8U; };
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 150; ++round) {
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
       std::filesystem::remove(entry.path());
     }
