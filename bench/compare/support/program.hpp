@@ -1,5 +1,6 @@
 #pragma once
 
+#include "support/messages.hpp"
 #include "support/options.hpp"
 #include "support/process.hpp"
 #include "support/workload.hpp"
@@ -13,31 +14,36 @@
 
 namespace sealine::bench {
 
-/// Work that a contestant has in a form of its own goes before the common one.
-template <ContestantLike Contestant>
+/// Work that a contestant has in a form of its own goes before the common one; one without streams
+/// has no other.
+template <class Contestant>
 nlohmann::json serve_any(Contestant& contestant, const Work& work) {
   if constexpr (requires { contestant.serve_specially(work); }) {
-    if (auto report = contestant.serve_specially(work)) {
-      return *std::move(report);
-    }
+    if (auto report = contestant.serve_specially(work)) return *std::move(report);
   }
-  return serve(contestant, work);
+  if constexpr (ContestantLike<Contestant>) {
+    auto report = serve_messages(work, [&] { return Framed(contestant.accept()); });
+    return report ? *std::move(report) : serve(contestant, work);
+  }
+  throw std::invalid_argument("no such work: " + work.name);
 }
 
-template <ContestantLike Contestant>
+template <class Contestant>
 nlohmann::json request_any(Contestant& contestant, const Work& work) {
   if constexpr (requires { contestant.request_specially(work); }) {
-    if (auto report = contestant.request_specially(work)) {
-      return *std::move(report);
-    }
+    if (auto report = contestant.request_specially(work)) return *std::move(report);
   }
-  return request(contestant, work);
+  if constexpr (ContestantLike<Contestant>) {
+    auto report = request_messages(work, [&] { return Framed(contestant.connect()); });
+    return report ? *std::move(report) : request(contestant, work);
+  }
+  throw std::invalid_argument("no such work: " + work.name);
 }
 
 /// Runs one end of a contestant: `role=server|client core=N work=...`. The server's first line on
 /// stdout is what the client needs to know, and the client reads it from stdin; the last line of
 /// both is what they measured.
-template <ContestantLike Contestant>
+template <class Contestant>
 int run_contestant(int argc, char** argv) {
   try {
     die_with_parent();
