@@ -88,6 +88,10 @@ inline Meta meta_of(std::vector<Entry> entries, sealine::stx::ItemId item = 0) {
   return meta;
 }
 
+inline std::string text_of(std::size_t size, std::uint32_t seed = 1) {
+  return std::string(as_text(pattern(size, seed)));
+}
+
 /// A folder in memory, where there is such a place: most tests sync often. Gone with the object.
 class MemoryFolder {
  public:
@@ -143,8 +147,8 @@ class Receiving : public ::testing::Test {
     return item.outcome();
   }
 
-  [[nodiscard]] std::string text(std::size_t size, std::uint32_t seed = 1) const {
-    return std::string(as_text(pattern(size, seed)));
+  [[nodiscard]] static std::string text(std::size_t size, std::uint32_t seed = 1) {
+    return text_of(size, seed);
   }
 
   MemoryFolder temporary_;
