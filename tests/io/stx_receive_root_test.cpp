@@ -158,8 +158,8 @@ class Races : public Receiving {
 
 // T18. SPEC stx.md#files
 TEST_F(Races, folder_swapped_for_a_link_never_leads_outside) {
-  std::filesystem::create_directory(outside_);
-  spill(outside_ / "f", "mine");
+  std::filesystem::create_directories(outside_ / "e");
+  spill(outside_ / "e/f", "mine");
   policy_.on_conflict = OnConflict::overwrite;
   int good = 0;
   int refused = 0;
@@ -168,7 +168,7 @@ TEST_F(Races, folder_swapped_for_a_link_never_leads_outside) {
     // By turns a file through a part, and a pack.
     const std::size_t size = ++round % 2 == 0 ? 20 * kBlock : 100;
     const ReceiveFolder where = folder();
-    IncomingItem item = IncomingItem::admit(where, meta_of({file_entry("d/f", size)}));
+    IncomingItem item = IncomingItem::admit(where, meta_of({file_entry("d/e/f", size)}));
     const std::string content = text(size, round);
     bool done = item.answer().code == Code::normal && item.start(0).has_value();
     for (std::size_t at = 0; done && at < size; at += kBlock) {
@@ -177,8 +177,8 @@ TEST_F(Races, folder_swapped_for_a_link_never_leads_outside) {
     if (done) done = finish(where, item, size).code == Code::normal;
     ++(done ? good : refused);
   });
-  EXPECT_EQ(names_below(outside_), std::set<std::string>{"f"});
-  EXPECT_EQ(slurp(outside_ / "f"), "mine");
+  EXPECT_EQ(names_below(outside_), (std::set<std::string>{"e", "e/f"}));
+  EXPECT_EQ(slurp(outside_ / "e/f"), "mine");
   EXPECT_GE(good + refused, kRounds);
 }
 
