@@ -77,6 +77,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::wrong_state:
     case Errc::too_many_empty:
     case Errc::protocol_broken:
+    case Errc::stream_unknown:
     case Errc::not_this_protocol:
     case Errc::bad_compression:
       return kExitProtocol;
@@ -91,6 +92,7 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::too_many_connections:
     case Errc::message_too_large:
     case Errc::too_many_messages:
+    case Errc::stream_limit:
     case Errc::window_full:
     case Errc::no_message_in_time:
     case Errc::file_name_refused:
@@ -120,6 +122,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::system_error:
       return of_environment(error, phase);
 
+    case Errc::stream_reset:
+    case Errc::stream_stopped:
     case Errc::peer_failed:
     case Errc::peer_io_failed:
     case Errc::transfer_unknown:
