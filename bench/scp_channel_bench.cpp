@@ -49,12 +49,12 @@ class Joined {
   /// So many messages from the client to the server, and the receipts back.
   bool exchange(ByteView message, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (!client_->send(message, kNow)) return false;
+      if (!client_->send(message)) return false;
     }
     deliver(transmitted(*client_), *server_);
     for (std::size_t i = 0; i < count; ++i) {
       if (!server_->front()) return false;
-      server_->pop(kNow);
+      server_->pop();
     }
     deliver(transmitted(*server_), *client_);
     for (ChannelEnd* end : {&*client_, &*server_}) {

@@ -141,12 +141,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
       case 3: {
         const std::vector<std::uint8_t> message(input.be<std::uint8_t>().value_or(0), 0x5a);
-        static_cast<void>(channel.send(message, session.now()));
+        static_cast<void>(channel.send(message));
         session.drain();
         break;
       }
       case 4:
-        if (channel.front()) channel.pop(session.now());
+        if (channel.front()) channel.pop();
         session.drain();
         break;
       case 5:

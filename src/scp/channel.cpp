@@ -65,9 +65,7 @@ void ChannelEnd::refuse_peer_key(Errc why, TimePoint now) {
   if (machine_->state == State::handshake) machine_->fault(Code::authentication, {why}, now);
 }
 
-Result<std::uint64_t> ChannelEnd::send(ByteView message, TimePoint) {
-  return machine_->send(message);
-}
+Result<std::uint64_t> ChannelEnd::send(ByteView message) { return machine_->send(message); }
 
 void ChannelEnd::end(TimePoint) { machine_->end(); }
 
@@ -97,7 +95,7 @@ std::optional<ByteView> ChannelEnd::front() const {
   return m.inbox[0];
 }
 
-void ChannelEnd::pop(TimePoint) {
+void ChannelEnd::pop() {
   Machine& m = *machine_;
   SEALINE_ASSERT(front().has_value());
   const std::size_t bytes = m.inbox[0].size();

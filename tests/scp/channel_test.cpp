@@ -161,11 +161,11 @@ std::size_t count(const std::vector<Event>& events) {
 
 Bytes text(std::string_view words) { return test::copy_of(as_bytes(words)); }
 
-std::vector<Bytes> take_all(ChannelEnd& channel, TimePoint now) {
+std::vector<Bytes> take_all(ChannelEnd& channel) {
   std::vector<Bytes> all;
   while (const auto message = channel.front()) {
     all.push_back(test::copy_of(*message));
-    channel.pop(now);
+    channel.pop();
   }
   return all;
 }
@@ -177,12 +177,12 @@ TEST_P(ScpModes, messages_go_both_ways_and_have_receipts) {
   Pair pair(GetParam());
   pair.connect();
   ASSERT_EQ(pair.client->state(), State::open);
-  ASSERT_TRUE(pair.client->send(text("one"), pair.now));
-  ASSERT_TRUE(pair.client->send({}, pair.now));
-  ASSERT_TRUE(pair.server->send(text("two"), pair.now));
+  ASSERT_TRUE(pair.client->send(text("one")));
+  ASSERT_TRUE(pair.client->send({}));
+  ASSERT_TRUE(pair.server->send(text("two")));
   pair.settle();
-  EXPECT_EQ(take_all(*pair.server, pair.now), (std::vector<Bytes>{text("one"), {}}));
-  EXPECT_EQ(take_all(*pair.client, pair.now), (std::vector<Bytes>{text("two")}));
+  EXPECT_EQ(take_all(*pair.server), (std::vector<Bytes>{text("one"), {}}));
+  EXPECT_EQ(take_all(*pair.client), (std::vector<Bytes>{text("two")}));
   EXPECT_EQ(pair.client->receipted(), 2U);
   EXPECT_EQ(pair.server->receipted(), 1U);
   pair.client->close(pair.now);
@@ -201,8 +201,8 @@ TEST(ScpChannel, any_split_of_the_stream_gives_the_same_messages) {
   pair.connect();
   Bytes large(3 * kPartBytes + 5);
   pair.rng.fill(large);
-  ASSERT_TRUE(pair.client->send(large, pair.now));
-  ASSERT_TRUE(pair.client->send(text("last"), pair.now));
+  ASSERT_TRUE(pair.client->send(large));
+  ASSERT_TRUE(pair.client->send(text("last")));
   Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
   Bytes held;
   for (std::size_t i = 0; i < pair.up.size();) {
@@ -212,7 +212,7 @@ TEST(ScpChannel, any_split_of_the_stream_gives_the_same_messages) {
     i += step;
     Pair::consume(held, pair.server->handle_bytes(held, pair.now));
   }
-  EXPECT_EQ(take_all(*pair.server, pair.now), (std::vector<Bytes>{large, text("last")}));
+  EXPECT_EQ(take_all(*pair.server), (std::vector<Bytes>{large, text("last")}));
 }
 
 // SPEC scp.md#receipts
@@ -220,9 +220,9 @@ TEST(ScpChannel, window_holds_the_sender_back_until_receipts_come) {
   Pair pair;
   pair.connect();
   for (std::uint32_t i = 0; i < pair.client_config.limits.window_messages; ++i) {
-    ASSERT_TRUE(pair.client->send({}, pair.now));
+    ASSERT_TRUE(pair.client->send({}));
   }
-  const auto refused = pair.client->send({}, pair.now);
+  const auto refused = pair.client->send({});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::window_full);
   pair.settle();
@@ -235,12 +235,12 @@ TEST(ScpChannel, application_that_takes_nothing_stops_its_sender_within_two_wind
   pair.connect();
   std::size_t sent = 0;
   for (int i = 0; i < 10000; ++i) {
-    if (pair.client->send(text("x"), pair.now)) ++sent;
+    if (pair.client->send(text("x"))) ++sent;
     if (!pair.client->can_send()) pair.settle();
   }
   EXPECT_EQ(sent, 2U * pair.server_config.limits.window_messages);
   EXPECT_FALSE(pair.server->outcome());
-  EXPECT_EQ(take_all(*pair.server, pair.now).size(), sent);
+  EXPECT_EQ(take_all(*pair.server).size(), sent);
   pair.settle();
   EXPECT_EQ(pair.client->receipted(), sent);
 }
@@ -253,11 +253,11 @@ TEST(ScpChannel, rotates_by_bytes_and_by_time_and_loses_nothing) {
   pair.connect();
   Bytes message(10'000);
   for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(pair.client->send(message, pair.now));
-    ASSERT_TRUE(pair.server->send(message, pair.now));
+    ASSERT_TRUE(pair.client->send(message));
+    ASSERT_TRUE(pair.server->send(message));
     pair.settle();
-    take_all(*pair.client, pair.now);
-    take_all(*pair.server, pair.now);
+    take_all(*pair.client);
+    take_all(*pair.server);
   }
   EXPECT_GE(count<Rotated>(pair.client_events), 8U);
   const std::size_t before = count<Rotated>(pair.client_events);
@@ -281,8 +281,8 @@ TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
   std::vector<Bytes> at_client;
   for (int round = 0; round < 60; ++round) {
     for (int i = 0; i < 7; ++i) {
-      if (pair.client->send(text("c" + std::to_string(next_up)), pair.now)) ++next_up;
-      if (pair.server->send(text("s" + std::to_string(next_down)), pair.now)) ++next_down;
+      if (pair.client->send(text("c" + std::to_string(next_up)))) ++next_up;
+      if (pair.server->send(text("s" + std::to_string(next_down)))) ++next_down;
     }
     Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
     Pair::drain(*pair.server, pair.down, pair.now, pair.buffer_bytes);
@@ -297,8 +297,8 @@ TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
     pair.collect();
     pair.reconnect_client();
     ASSERT_EQ(pair.client->state(), State::open);
-    for (Bytes& message : take_all(*pair.server, pair.now)) at_server.push_back(std::move(message));
-    for (Bytes& message : take_all(*pair.client, pair.now)) at_client.push_back(std::move(message));
+    for (Bytes& message : take_all(*pair.server)) at_server.push_back(std::move(message));
+    for (Bytes& message : take_all(*pair.client)) at_client.push_back(std::move(message));
     pair.settle();
   }
   ASSERT_EQ(at_server.size(), next_up);
@@ -313,9 +313,9 @@ TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
 TEST(ScpChannel, server_that_forgot_the_channel_says_so_and_the_client_counts) {
   Pair pair(Mode::mutual, true);
   pair.connect();
-  ASSERT_TRUE(pair.client->send(text("known"), pair.now));
+  ASSERT_TRUE(pair.client->send(text("known")));
   pair.settle();
-  ASSERT_TRUE(pair.client->send(text("unknown"), pair.now));
+  ASSERT_TRUE(pair.client->send(text("unknown")));
   pair.cut();
   pair.server.reset();
   pair.advance(1s);
@@ -330,16 +330,16 @@ TEST(ScpChannel, server_that_forgot_the_channel_says_so_and_the_client_counts) {
 TEST(ScpChannel, ends_when_both_have_ended) {
   Pair pair;
   pair.connect();
-  ASSERT_TRUE(pair.client->send(text("a"), pair.now));
+  ASSERT_TRUE(pair.client->send(text("a")));
   pair.client->end(pair.now);
   pair.settle();
-  EXPECT_EQ(take_all(*pair.server, pair.now).size(), 1U);
+  EXPECT_EQ(take_all(*pair.server).size(), 1U);
   EXPECT_TRUE(pair.server->at_end());
-  EXPECT_FALSE(pair.client->send(text("late"), pair.now));
-  ASSERT_TRUE(pair.server->send(text("b"), pair.now));
+  EXPECT_FALSE(pair.client->send(text("late")));
+  ASSERT_TRUE(pair.server->send(text("b")));
   pair.server->end(pair.now);
   pair.settle();
-  EXPECT_EQ(take_all(*pair.client, pair.now).size(), 1U);
+  EXPECT_EQ(take_all(*pair.client).size(), 1U);
   pair.client->handle_disconnected(pair.now);
   pair.server->handle_disconnected(pair.now);
   EXPECT_EQ(pair.client->outcome()->code, Code::normal);
@@ -371,7 +371,7 @@ TEST(ScpChannel, any_flipped_bit_is_a_silent_fault_and_delivers_nothing) {
   for (std::size_t byte = 0; byte < kHeadBytes + 21 + kMacBytes; ++byte) {
     Pair pair;
     pair.connect();
-    ASSERT_TRUE(pair.client->send(text("four"), pair.now));
+    ASSERT_TRUE(pair.client->send(text("four")));
     Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
     ASSERT_EQ(pair.up.size(), Link::sealed_size(5));
     pair.up[byte] ^= static_cast<std::uint8_t>(1U << (byte % 8));
@@ -404,11 +404,11 @@ TEST(ScpChannel, repeated_dropped_and_reflected_messages_are_out_of_sequence) {
   for (const int attack : {0, 1, 2}) {
     Pair pair;
     pair.connect();
-    ASSERT_TRUE(pair.client->send(text("a"), pair.now));
+    ASSERT_TRUE(pair.client->send(text("a")));
     Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
     Bytes first = pair.up;
     pair.up.clear();
-    ASSERT_TRUE(pair.client->send(text("b"), pair.now));
+    ASSERT_TRUE(pair.client->send(text("b")));
     Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
     Bytes wire = attack == 0 ? first : attack == 1 ? Bytes{} : first;
     if (attack == 0) wire.insert(wire.end(), first.begin(), first.end());
@@ -507,7 +507,7 @@ TEST(ScpChannel, message_over_the_limit_is_a_fault_and_never_sent) {
   Pair pair;
   pair.server_config.limits.max_message_bytes = kSmallestMaxMessage;
   pair.connect();
-  const auto refused = pair.client->send(Bytes(kSmallestMaxMessage + 1), pair.now);
+  const auto refused = pair.client->send(Bytes(kSmallestMaxMessage + 1));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::message_too_large);
 }
@@ -517,7 +517,7 @@ TEST(ScpChannel, flood_over_the_rate_is_a_fault_with_its_code) {
   Pair pair;
   pair.server_config.limits.max_messages_per_second = 10;
   pair.connect();
-  for (int i = 0; i < 21; ++i) ASSERT_TRUE(pair.client->send(text("m"), pair.now));
+  for (int i = 0; i < 21; ++i) ASSERT_TRUE(pair.client->send(text("m")));
   pair.settle();
   ASSERT_TRUE(pair.client->outcome());
   EXPECT_EQ(pair.client->outcome()->code, Code::rate_limited);

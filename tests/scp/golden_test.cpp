@@ -215,7 +215,7 @@ TEST_P(ScpGolden, both_ends_write_the_transcript) {
     if (line.note == "data" || (line.note == "split" && before != "split")) {
       const json& message = application[item++];
       ASSERT_EQ(message["dir"] == "c2s", line.from_client);
-      ASSERT_TRUE(from.send(message_bytes(*ends.engine, message), kStart));
+      ASSERT_TRUE(from.send(message_bytes(*ends.engine, message)));
     }
     if (line.note == "rotation" && !rotating) {
       rotating = true;
@@ -242,7 +242,7 @@ TEST_P(ScpGolden, both_ends_write_the_transcript) {
     ASSERT_EQ(to.handle_bytes(in, kStart), in.size());
     while (const auto message = to.front()) {
       got[line.from_client ? 0 : 1].push_back(test::copy_of(*message));
-      to.pop(kStart);
+      to.pop();
     }
   }
   EXPECT_FALSE(server.outcome());
@@ -285,16 +285,16 @@ TEST_P(ScpGolden, both_ends_resume_with_the_transcripts_bytes) {
   exchange();
   for (const json& message : application) {
     ChannelEnd& from = message["dir"] == "c2s" ? client : server;
-    ASSERT_TRUE(from.send(message_bytes(*ends.engine, message), kStart));
+    ASSERT_TRUE(from.send(message_bytes(*ends.engine, message)));
     exchange();
     for (ChannelEnd* end : {&client, &server}) {
-      while (end->front()) end->pop(kStart);
+      while (end->front()) end->pop();
     }
   }
   // Written, but the connection is gone before it arrives.
   for (const json& message : lost) {
     ChannelEnd& from = message["dir"] == "c2s" ? client : server;
-    ASSERT_TRUE(from.send(message_bytes(*ends.engine, message), kStart));
+    ASSERT_TRUE(from.send(message_bytes(*ends.engine, message)));
     drain(from);
   }
   ends.client_rng.push(Bytes(2));  // the jitter of the pause
@@ -334,8 +334,8 @@ TEST_P(ScpGolden, both_ends_resume_with_the_transcripts_bytes) {
   give(client, first[2]);
   step(client, server, all_up);
   step(server, client, down);
-  while (client.front()) client.pop(kStart);
-  while (server.front()) server.pop(kStart);
+  while (client.front()) client.pop();
+  while (server.front()) server.pop();
   client.close(kStart);
   step(client, server, all_up);
   step(server, client, down);

@@ -119,7 +119,7 @@ class SEALINE_API ChannelEnd {
 
   /// Takes a message to be sent; returns its number. Its copy is kept until it has its receipt.
   /// Errors: window_full (wait for Receipts), message_too_large, already_closed, not_encrypted.
-  [[nodiscard]] Result<std::uint64_t> send(ByteView message, TimePoint now);
+  [[nodiscard]] Result<std::uint64_t> send(ByteView message);
   /// No more messages will be sent: END, after all of them.
   void end(TimePoint now);
   void close(TimePoint now);
@@ -135,7 +135,7 @@ class SEALINE_API ChannelEnd {
 
   /// The oldest message not taken; good until the next call of anything but a getter.
   [[nodiscard]] std::optional<ByteView> front() const;
-  void pop(TimePoint now);
+  void pop();
 
   // --- outputs
   // --------------------------------------------------------------------------------------------------

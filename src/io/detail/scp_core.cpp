@@ -70,7 +70,7 @@ Result<std::uint64_t> ChannelCore::try_send(ByteView message) {
   if (is_forked()) return fail(Errc::forked);
   if (!end_ || failed_ || end_->outcome()) return std::unexpected(ended_error());
   if (!queue_.empty()) return fail(Errc::window_full);
-  auto number = end_->send(message, now());
+  auto number = end_->send(message);
   if (!number) {
     // What the machine says of a channel that is about to end is less than what will be known.
     return number;
@@ -130,7 +130,7 @@ void ChannelCore::start_closed(Ticket ticket, Waiter waiter) {
 void ChannelCore::pop() {
   bytes_in_ += end_->front()->size();
   ++taken_;
-  end_->pop(now());
+  end_->pop();
   if (end_->has_receipt_due()) touch();
 }
 
@@ -365,7 +365,7 @@ bool ChannelCore::settle() {
 
 void ChannelCore::settle_queue() {
   while (!queue_.empty() && !end_->outcome()) {
-    auto number = end_->send(queue_.front().message, now());
+    auto number = end_->send(queue_.front().message);
     if (!number && number.error().code == Errc::window_full) return;
     QueuedMessage entry = std::move(queue_.front());
     queue_.pop_front();
