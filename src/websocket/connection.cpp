@@ -270,7 +270,10 @@ std::optional<Event> Connection::Machine::finish_frame(MutableBytes payload) {
   const bool is_text = message == Opcode::text;
   message.reset();
   if (is_text && !text.is_whole()) return fault(close_code::kBadText);
-  if (state != State::open) return std::nullopt;
+  if (state != State::open) {
+    assembled.clear();  // thrown away: it must not count against the next one
+    return std::nullopt;
+  }
   return Message{.bytes = payload, .is_text = is_text};
 }
 

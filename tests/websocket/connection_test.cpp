@@ -274,6 +274,26 @@ TEST(WebSocket, ClosingWaitsForTheAnswerFiveSecondsAtMost) {
   EXPECT_FALSE(alone.poll_timeout());
 }
 
+TEST(WebSocket, WhatComesWhileClosingIsThrownAwayMessageByMessage) {
+  test::SeededRng rng(1);
+  ConnectionConfig config;
+  config.max_message_bytes = 400;
+  Connection server(Role::server, config, rng, kStart);
+  server.close(1000, "", kStart);
+  const std::string mask = "00000000";
+  const std::string message = "82fe00fa" + mask + std::string(500, '0');
+  const Bytes stream = from_hex(message + message + message + "8882" + mask + "03e8");
+  Seen seen;
+  for (std::size_t at = 0; at < stream.size(); at += 7) {  // ends inside the next message
+    const std::size_t count = std::min<std::size_t>(7, stream.size() - at);
+    feed(server,
+         Bytes(stream.begin() + static_cast<std::ptrdiff_t>(at),
+               stream.begin() + static_cast<std::ptrdiff_t>(at + count)),
+         seen);
+  }
+  EXPECT_EQ(seen.events, (std::vector<std::string>{"c 1000 "}));
+}
+
 TEST(WebSocket, AnEndWithoutCloseIsAbnormal) {
   test::SeededRng rng(1);
   Connection client(Role::client, {}, rng, kStart);

@@ -8,6 +8,9 @@
 namespace sealine::stt::detail {
 namespace {
 
+// What an incomplete message costs beside its bytes.
+constexpr std::size_t kAssemblyBytes = 256;
+
 ReceiveStream::Added fault(CloseCode code) {
   return {.credit = 0, .fault = Fault{code}, .is_dropped = false};
 }
@@ -89,13 +92,13 @@ ReceiveStream::Added ReceiveStream::add_message_end(const DataBody& data) {
 
 // Modes partial and unreliable: the window slides with the newest id; what falls out of it is over.
 void ReceiveStream::slide_window(std::uint64_t id) {
-  if (id >= next_ + kMessageIdWindow) {
+  if (id >= next_ && id - next_ >= kMessageIdWindow) {
     done_->reset();
     next_ = id;
   }
   for (; next_ <= id; ++next_) done_->reset(next_ % kMessageIdWindow);
   const std::uint64_t low = next_ > kMessageIdWindow ? next_ - kMessageIdWindow : 0;
-  open_.erase(open_.begin(), open_.lower_bound(low));
+  give_up_below(low);
   oldest_ = std::max(oldest_, low);
 }
 
@@ -113,7 +116,7 @@ ReceiveStream::Added ReceiveStream::add_fragment(const DataBody& data, std::uint
   if (data.id == UINT64_MAX) return fault(CloseCode::stream);
   if (done_ == nullptr) done_ = std::make_unique<Done>();
   if (mode_ != StreamMode::unordered) {
-    if (data.id + kMessageIdWindow < next_) return {};
+    if (next_ > kMessageIdWindow && data.id < next_ - kMessageIdWindow) return {};
     slide_window(data.id);
   }
   if (is_known(data.id)) return {};
@@ -139,20 +142,45 @@ ReceiveStream::Added ReceiveStream::add_fragment(const DataBody& data, std::uint
   return added;
 }
 
+void ReceiveStream::give_up_below(std::uint64_t id) {
+  while (!open_.empty() && open_.begin()->first < id) {
+    open_bytes_ -= kAssemblyBytes + open_.begin()->second.bytes.size();
+    open_.erase(open_.begin());
+  }
+}
+
+// No credit bounds what is incomplete in mode partial: the oldest is given up where it is too much.
+void ReceiveStream::trim_open() {
+  if (mode_ != StreamMode::partial) return;
+  while (open_bytes_ > kDatagramQueueBytes && open_.size() > 1) {
+    const std::uint64_t victim = open_.begin()->first;
+    give_up_below(victim + 1);
+    done_->set(victim % kMessageIdWindow);
+  }
+  advance_oldest();
+}
+
 void ReceiveStream::store_fragment(const DataBody& data, std::uint64_t end) {
-  Assembly& message = open_[data.id];
+  const auto [at, is_new] = open_.try_emplace(data.id);
+  Assembly& message = at->second;
+  if (is_new) open_bytes_ += kAssemblyBytes;
   message.highest = std::max(message.highest, end);
   if (data.message_end) message.size = end;
   if (!stopped_) {
-    if (message.bytes.size() < end) message.bytes.resize(static_cast<std::size_t>(end));
+    if (message.bytes.size() < end) {
+      open_bytes_ += static_cast<std::size_t>(end) - message.bytes.size();
+      message.bytes.resize(static_cast<std::size_t>(end));
+    }
     std::ranges::copy(data.bytes, message.bytes.begin() + static_cast<std::ptrdiff_t>(data.offset));
   }
   message.there.add({.begin = data.offset, .end = end});
   if (message.size && message.there.contiguous_end(0) == *message.size) {
     auto bytes = std::move(message.bytes);
-    open_.erase(data.id);
+    open_bytes_ -= kAssemblyBytes + bytes.size();
+    open_.erase(at);
     complete(data.id, std::move(bytes));
   }
+  trim_open();
 }
 
 void ReceiveStream::complete(std::uint64_t id, std::vector<std::uint8_t> message) {
@@ -200,6 +228,7 @@ void ReceiveStream::stop() {
   buffer_.release();
   if (mode_ != StreamMode::ordered) {
     for (auto& [id, message] : open_) std::vector<std::uint8_t>().swap(message.bytes);
+    open_bytes_ = open_.size() * kAssemblyBytes;
   }
   whole_.clear();
   whole_bytes_ = 0;
@@ -214,7 +243,7 @@ std::uint64_t ReceiveStream::take_consumed() noexcept {
 
 void ReceiveStream::abandon(std::uint64_t up_to) {
   if (mode_ != StreamMode::partial) return;
-  open_.erase(open_.begin(), open_.lower_bound(up_to));
+  give_up_below(up_to);
   oldest_ = std::max(oldest_, up_to);
   next_ = std::max(next_, oldest_);
   if (done_ != nullptr) advance_oldest();

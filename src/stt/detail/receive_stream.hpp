@@ -90,6 +90,8 @@ class ReceiveStream {
   [[nodiscard]] bool is_known(std::uint64_t id) const noexcept;
   void complete(std::uint64_t id, std::vector<std::uint8_t> message);
   void advance_oldest();
+  void give_up_below(std::uint64_t id);
+  void trim_open();
   void trim_queue();
 
   StreamMode mode_;
@@ -109,6 +111,7 @@ class ReceiveStream {
 
   // messages
   std::map<std::uint64_t, Assembly> open_;
+  std::size_t open_bytes_ = 0;  ///< that open_ takes
   std::deque<std::vector<std::uint8_t>> whole_;
   std::size_t whole_bytes_ = 0;
   std::size_t read_of_front_ = 0;
