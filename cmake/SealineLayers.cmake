@@ -152,6 +152,14 @@ if(SEALINE_BUILD_PROGRAMS OR SEALINE_BUILD_TESTS)
     target_link_libraries(
       sealine_program PRIVATE sealine_cli CLI11::CLI11 fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
     add_dependencies(programs sealine_program)
+    # The names of the first tools of STX are links: the program looks at its own name.
+    foreach(_link IN ITEMS stx-send stx-recv)
+      add_custom_command(
+        TARGET sealine_program
+        POST_BUILD
+        COMMAND "${CMAKE_COMMAND}" -E create_symlink sealine "$<TARGET_FILE_DIR:sealine_program>/${_link}"
+        VERBATIM)
+    endforeach()
   endif()
 endif()
 

@@ -10,11 +10,13 @@ _sealine() {
 
   local common='--state-dir --json -q --quiet -v -vv --color --log-format --yes --help --version'
   local network='-4 -6 --handshake-timeout --idle-timeout --retry --limit-rate'
-  local trust='--trust --peer-key --identity --allow --psk-file --anonymous --mutual --pad'
-  local commands='pipe tunnel key peers legacy explain version help'
+  local trust='--trust --peer-key --identity --allow --psk-file --anonymous --pad'
+  local transfer='--key --trust --peer-key --identity --allow --progress'
+  local commands='send recv pipe tunnel msg key peers legacy explain version help'
   local topics="$commands options trust exit-codes files events"
 
   local command='' action='' word i
+  case ${words[0]##*/} in stx-send | stx-recv) command=${words[0]##*/} ;; esac
   for ((i = 1; i < cword; i++)); do
     word=${words[i]}
     case $word in
@@ -38,7 +40,11 @@ _sealine() {
     --pad) candidates='none 256 padme' ;;
     --iv) candidates='16 24 32' ;;
     --role) candidates='client server' ;;
-    --state-dir)
+    --compress) candidates='auto never always' ;;
+    --progress) candidates='auto always never' ;;
+    --on-conflict) candidates='fail rename overwrite newer' ;;
+    --lanes) candidates='1 2 4 8 16' ;;
+    --state-dir | --out)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
       ;;
@@ -46,15 +52,39 @@ _sealine() {
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
-    --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l)
+    --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l | \
+      --name | --block | --exclude | --quota | --hook | --exec | --rotate-bytes | --rotate-after | --max-rate)
       return
       ;;
   esac
   if [[ -z $candidates ]]; then
     case $command in
       '') candidates="$commands $common" ;;
-      pipe) candidates="-l --listen --keep $trust $network $common $(_sealine_peers)" ;;
-      tunnel) candidates="--listen --to --max-connections --unsafe-listen $trust $network $common" ;;
+      pipe) candidates="-l --listen --keep --mutual $trust $network $common $(_sealine_peers)" ;;
+      tunnel) candidates="--listen --to --max-connections --unsafe-listen --mutual $trust $network $common" ;;
+      msg)
+        candidates="-l --listen --exec --receipts --reconnect --rotate-bytes --rotate-after --max-rate"
+        candidates+=" $trust $network $common $(_sealine_peers)"
+        ;;
+      send | stx-send)
+        if [[ $cur != -* ]]; then
+          mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+          [[ $command == send && -z $action ]] || mapfile -O "${#COMPREPLY[@]}" -t COMPREPLY < <(
+            compgen -W "$(_sealine_peers)" -- "$cur"
+          )
+          return
+        fi
+        candidates="--name --block --lanes --compress --exclude --dry-run $transfer $network $common"
+        ;;
+      recv | stx-recv)
+        if [[ $cur != -* ]]; then
+          mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+          return
+        fi
+        candidates="-l --listen --once --per-sender --quota --hook --list --discard --require-clock --any-links"
+        candidates+=" --on-conflict $transfer $network $common"
+        [[ $command == stx-recv ]] && candidates+=' --out'
+        ;;
       key)
         case $action in
           '') candidates='new show' ;;
@@ -102,4 +132,4 @@ _sealine_peers() {
   done <"$directory/known_peers"
 }
 
-complete -F _sealine sealine
+complete -F _sealine sealine stx-send stx-recv

@@ -54,6 +54,7 @@ void add_network(CLI::App& app, OptionTexts& t) {
   app.add_option("--limit-rate", t.limit_rate);
 }
 
+/// What all that shake hands know; --mutual is no choice where it is always so.
 void add_trust(CLI::App& app, OptionTexts& t) {
   app.add_option("--trust", t.trust);
   app.add_option("--peer-key", t.peer_key);
@@ -61,8 +62,46 @@ void add_trust(CLI::App& app, OptionTexts& t) {
   app.add_option("--allow", t.allow);
   app.add_option("--psk-file", t.psk_file);
   app.add_flag("--anonymous", t.anonymous);
-  app.add_flag("--mutual", t.mutual);
   app.add_option("--pad", t.pad);
+}
+
+/// Who is at the other end of a transfer: keys that both show, or one that both hold.
+void add_transfer_trust(CLI::App& app, OptionTexts& t) {
+  app.add_option("--trust", t.trust);
+  app.add_option("--peer-key", t.peer_key);
+  app.add_option("--identity", t.identity);
+  app.add_option("--allow", t.allow);
+  app.add_option("--key", t.transfer.keys)->allow_extra_args(false);
+  app.add_option("--progress", t.transfer.progress);
+}
+
+void add_send(CLI::App& app, OptionTexts& t) {
+  TransferTexts& x = t.transfer;
+  app.add_option("words", x.words);
+  app.add_option("--name", x.input_name)->each([&x](const std::string&) { x.has_name = true; });
+  app.add_option("--block", x.block);
+  app.add_option("--lanes", x.lanes);
+  app.add_option("--compress", x.compress);
+  app.add_option("--exclude", x.exclude)->allow_extra_args(false);
+  app.add_flag("--dry-run", x.dry_run);
+  add_network(app, t);
+  add_transfer_trust(app, t);
+}
+
+void add_recv(CLI::App& app, OptionTexts& t) {
+  TransferTexts& x = t.transfer;
+  app.add_option("-l,--listen", t.listen);
+  app.add_option("--on-conflict", x.on_conflict);
+  app.add_flag("--once", x.once);
+  app.add_flag("--per-sender", x.per_sender);
+  app.add_option("--quota", x.quota);
+  app.add_option("--hook", x.hook)->each([&x](const std::string&) { x.has_hook = true; });
+  app.add_flag("--require-clock", x.require_clock);
+  app.add_flag("--any-links", x.any_links);
+  app.add_flag("--list", x.list);
+  app.add_flag("--discard", x.discard);
+  add_network(app, t);
+  add_transfer_trust(app, t);
 }
 
 /// A command with all its options, and how they become its values.
@@ -86,6 +125,7 @@ void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entrie
   pipe.add_option("-l,--listen", t.listen);
   pipe.add_option("peer", t.peer);
   pipe.add_flag("--keep", t.keep);
+  pipe.add_flag("--mutual", t.mutual);
   add_network(pipe, t);
   add_trust(pipe, t);
   entries.push_back({&pipe, [&t] { return pipe_options(t); }});
@@ -95,9 +135,46 @@ void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entrie
   tunnel.add_option("--to", t.to);
   tunnel.add_option("--max-connections", t.max_connections);
   tunnel.add_flag("--unsafe-listen", t.unsafe_listen);
+  tunnel.add_flag("--mutual", t.mutual);
   add_network(tunnel, t);
   add_trust(tunnel, t);
   entries.push_back({&tunnel, [&t] { return tunnel_options(t); }});
+
+  CLI::App& msg = command(app, "msg");
+  msg.add_option("-l,--listen", t.listen);
+  msg.add_option("peer", t.peer);
+  CLI::Option* const exec = msg.add_option("--exec", t.command);
+  msg.add_flag("--receipts", t.receipts);
+  msg.add_flag("--reconnect", t.reconnect);
+  msg.add_option("--rotate-bytes", t.rotate_bytes);
+  msg.add_option("--rotate-after", t.rotate_after);
+  msg.add_option("--max-rate", t.max_rate);
+  add_network(msg, t);
+  add_trust(msg, t);
+  entries.push_back({&msg, [&t, exec] {
+                       t.has_command = exec->count() > 0;
+                       return msg_options(t);
+                     }});
+
+  for (const bool is_link : {false, true}) {
+    CLI::App& send = command(app, is_link ? "stx-send" : "send");
+    add_send(send, t);
+    entries.push_back({&send, [&t, is_link]() -> Outcome<Command> {
+                         SEALINE_TRY(out, is_link ? stx_send_options(t) : send_options(t));
+                         return out;
+                       }});
+    CLI::App& recv = command(app, is_link ? "stx-recv" : "recv");
+    add_recv(recv, t);
+    if (is_link) {
+      recv.add_option("--out", t.transfer.out);
+    } else {
+      recv.add_option("words", t.transfer.words);
+    }
+    entries.push_back({&recv, [&t, is_link]() -> Outcome<Command> {
+                         SEALINE_TRY(out, is_link ? stx_recv_options(t) : recv_options(t));
+                         return out;
+                       }});
+  }
 
   CLI::App& key = command(app, "key");
   CLI::App& key_new = command(key, "new");
@@ -156,6 +233,17 @@ std::string house_sentence(std::string text) {
   }
   std::ranges::replace(text, '\n', ' ');
   return printable(text);
+}
+
+/// The command line as somebody would type it.
+std::string typed_again(std::span<const std::string> arguments) {
+  const bool is_link = !arguments.empty() && arguments[0].starts_with("stx-");
+  std::string text = is_link ? "" : "sealine";
+  for (const std::string& argument : arguments) {
+    if (!text.empty()) text += ' ';
+    text += shell_word(argument);
+  }
+  return text;
 }
 
 /// The deepest command that was named.
@@ -225,6 +313,7 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
   }
 
   OptionTexts t;
+  t.transfer.command_line = typed_again(arguments);
   std::vector<Entry> entries;
   CLI::App app;
   app.set_help_flag();

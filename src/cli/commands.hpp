@@ -18,6 +18,9 @@ namespace sealine::cli {
                             Output& output);
 [[nodiscard]] int run_legacy(const LegacyOptions& options, Output& output);
 [[nodiscard]] int run_pipe(const PipeOptions& options, const CommonOptions& common, Output& output);
+[[nodiscard]] int run_msg(const MsgOptions& options, const CommonOptions& common, Output& output);
+[[nodiscard]] int run_send(const SendOptions& options, const CommonOptions& common, Output& output);
+[[nodiscard]] int run_recv(const RecvOptions& options, const CommonOptions& common, Output& output);
 [[nodiscard]] int run_tunnel(const TunnelOptions& options, const CommonOptions& common,
                              Output& output);
 

@@ -37,6 +37,34 @@ Clock::duration with_jitter(std::chrono::milliseconds pause) {
 
 }  // namespace
 
+Retry::Retry(Duration retry, std::string name, Output& output)
+    : retry_(retry),
+      name_(std::move(name)),
+      output_(&output),
+      deadline_(Clock::now() + std::chrono::duration_cast<Clock::duration>(retry)),
+      pause_(kFirstPause) {}
+
+net::awaitable<std::optional<Failure>> Retry::after(Failure why) {
+  if (retry_ == Duration::zero() || !may_try_again(why.error)) co_return why;
+  if (Clock::now() >= deadline_) {
+    co_return Failure{{Errc::gave_up},
+                      fmt::format("{} could not be reached for {}", name_, format_duration(retry_)),
+                      {"last: " + sentence(why)},
+                      "the same command may be run again",
+                      kExitGivenUp};
+  }
+  if (is_first_) {
+    output_->say(fmt::format("{}, trying for {}", sentence(why), format_duration(retry_)));
+    is_first_ = false;
+  }
+  net::steady_timer timer(co_await net::this_coro::executor);
+  timer.expires_at(std::min(deadline_, Clock::now() + with_jitter(pause_)));
+  pause_ = std::min(pause_ * 2, kLongestPause);
+  error_code ec;
+  co_await timer.async_wait(net::redirect_error(net::use_awaitable, ec));
+  co_return std::nullopt;
+}
+
 Dialer::Dialer(HostPort peer, ClientSetup setup, Duration retry, std::filesystem::path state_dir,
                Output& output)
     : peer_(std::move(peer)),
@@ -54,32 +82,16 @@ Failure Dialer::failure_of(const Error& error, const io::stcp::Stream& stream) c
 
 net::awaitable<Outcome<io::stcp::Stream>> Dialer::dial() {
   const auto executor = co_await net::this_coro::executor;
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(retry_);
-  auto pause = kFirstPause;
-  for (bool is_first = true;; is_first = false) {
+  Retry retry(retry_, name_, *output_);
+  for (;;) {
     io::stcp::Stream stream(executor, setup_.options);
     error_code ec;
     co_await stream.async_connect(peer_.host, peer_.port,
                                   net::redirect_error(net::use_awaitable, ec));
     if (!ec) co_return stream;
-    const Error error = io::to_error(ec);
-    Failure why = failure_of(error, stream);
-    if (retry_ == Duration::zero() || !may_try_again(error)) co_return std::unexpected(why);
-    if (Clock::now() >= deadline) {
-      Failure out{{Errc::gave_up},
-                  fmt::format("{} could not be reached for {}", name_, format_duration(retry_)),
-                  {"last: " + sentence(why)},
-                  "the same command may be run again",
-                  kExitGivenUp};
-      co_return std::unexpected(out);
+    if (auto end = co_await retry.after(failure_of(io::to_error(ec), stream))) {
+      co_return std::unexpected(std::move(*end));
     }
-    if (is_first) {
-      output_->say(fmt::format("{}, trying for {}", sentence(why), format_duration(retry_)));
-    }
-    net::steady_timer timer(executor);
-    timer.expires_at(std::min(deadline, Clock::now() + with_jitter(pause)));
-    pause = std::min(pause * 2, kLongestPause);
-    co_await timer.async_wait(net::redirect_error(net::use_awaitable, ec));
   }
 }
 

@@ -9,14 +9,17 @@ namespace {
 constexpr std::string_view kFront =
     R"(sealine: encrypted streams between programs and machines, nothing to set up
 
+  desk$   sealine recv ~/in              laptop$ sealine send photos/ desk
   server$ sealine pipe -l 9000 > backup.tar
-  client$ tar c /srv | sealine pipe server:9000
   client$ sealine tunnel --listen 127.0.0.1:2525 --to stcp://server:8025
 
 usage: sealine COMMAND [options]
 
+  send      files and folders, whatever interrupts it
+  recv      takes them, from many senders at once
   pipe      standard input to a peer, the peer to standard output
   tunnel    any TCP service, sealed between two machines
+  msg       a line is a message, both ways, each with a receipt
   key       make and show keys
   peers     the keys of servers that were met: list, add, replace, forget
   legacy    seal and open packets of the first STCP description
@@ -74,6 +77,96 @@ END is [ADDR:]PORT, unix:/path or stcp://[ADDR:]PORT; exactly one is stcp://.
   --limit-rate SIZE           bytes a second; more: sealine help options
 SIGTERM drains (a second one ends at once), SIGHUP reads keys again, SIGUSR1
 prints what is going on.
+)";
+
+constexpr std::string_view kMsg =
+    R"(sealine msg: a line is a message, both ways, each with a receipt
+
+  server$ sealine msg -l 9000
+  client$ sealine msg server:9000 --receipts
+  server$ sealine msg -l 9000 --exec 'sort -u'    # serves everybody who comes
+
+usage: sealine msg -l [ADDR:]PORT | HOST:PORT [options]
+Lines of standard input go to the peer, its messages to standard output; it ends
+when both ends have ended. Both show a key. Lines have 16 MiB at most.
+
+  -l, --listen [ADDR:]PORT    serve one channel, then end; with --exec many
+  --exec CMD                  sh -c CMD for each channel: messages in, lines out
+  --receipts, --reconnect     say each receipt; outlive a lost connection
+  --rotate-bytes SIZE [1GiB], --rotate-after DUR [1h]     fresh keys so often
+  --max-rate N                messages a second that the peer may send
+  --trust new|ask|pinned      a key never seen: pin it, ask, refuse [new]
+  --peer-key KEY, --identity FILE, --allow FILE, --psk-file FILE, --anonymous
+                              who is at the other end: sealine help trust
+  --pad none|256|padme        add dummy data to what is sent [none]
+  -4, -6, --retry DUR [0], --handshake-timeout DUR [10s], --idle-timeout DUR
+  --limit-rate SIZE           bytes a second; more: sealine help options
+)";
+
+constexpr std::string_view kSend = R"(sealine send: files and folders that survive any interruption
+
+  laptop$ sealine send photos/ desk
+  laptop$ sealine send *.iso desk:9440 --lanes 4       # once more: it resumes
+  laptop$ pg_dump db | sealine send - desk --name db.sql
+
+usage: sealine send PATH... HOST[:PORT] [options]
+Each PATH arrives as its last component. The same command again sends only what
+is not there; 5 is "given up", nothing is lost. Port 9440 unless it is given.
+
+  --key FILE                  the shared key of both ends; see: sealine key new
+  --trust new|ask|pinned, --peer-key KEY, --identity FILE
+                              without --key: the receiver's key, and ours
+  --exclude GLOB, --dry-run   leave out; only say what would be sent
+  --name NAME                 what standard input (-) is called there
+  --block SIZE [256KiB]       16KiB to 1MiB     --lanes N [1]  connections
+  --compress auto|never|always, --progress auto|always|never [auto]
+  -4, -6, --retry DUR [10m], --handshake-timeout DUR [10s], --idle-timeout DUR
+  --limit-rate SIZE           bytes a second; more: sealine help options
+)";
+
+constexpr std::string_view kRecv = R"(sealine recv: takes files and folders from many senders at once
+
+  desk$   sealine recv ~/in
+  server$ sealine recv -l 12345 /srv/in --key key --hook 'scan "$SEALINE_FILE"'
+  server$ sealine recv --list /srv/in
+
+usage: sealine recv [-l [ADDR:]PORT] [DIR] [options]      (port 9440, DIR .)
+A sender nobody knows is asked about on the terminal, once; without one only
+this machine itself is let in, unless:
+
+  --yes, --allow FILE, --key FILE  all; these keys; who holds a shared key
+  --trust new|ask|pinned, --identity FILE           ask also here; nobody new
+  --on-conflict fail|rename|overwrite|newer         another file is there [fail]
+  --once, --per-sender        end after one transfer; a folder for each sender
+  --quota SIZE                what one sender may store
+  --hook CMD                  sh -c CMD for each file, in $SEALINE_FILE
+  --list, --discard           show, delete what is not finished
+  --any-links                 links that lead out of DIR too
+  --require-clock, --progress auto|always|never
+  -4, -6, --handshake-timeout DUR [10s], --idle-timeout DUR
+  --limit-rate SIZE, --retry DUR: sealine help options
+)";
+
+constexpr std::string_view kStxSend = R"(stx-send: files that survive any interruption, to stx-recv
+
+  sealine key new -o key                              # for both ends
+  stx-send server 12345 dump.sql --key key
+  stx-send server 12345 dump.sql 1048576 --key key    # blocks of 1 MiB
+
+usage: stx-send HOST PORT FILE [BLOCK_SIZE] --key FILE [options]
+The same command again resumes. The key may also be named by STX_KEY_FILE.
+The options are those of `sealine send`: sealine help send
+)";
+
+constexpr std::string_view kStxRecv = R"(stx-recv: takes files from stx-send
+
+  sealine key new -o key                              # for both ends
+  stx-recv --listen 12345 --out /srv/in --key key
+  stx-recv --list --out /srv/in                       # what is under way
+
+usage: stx-recv --listen [ADDR:]PORT --out DIR --key FILE [options]
+The key may also be named by STX_KEY_FILE.
+The options are those of `sealine recv`: sealine help recv
 )";
 
 constexpr std::string_view kKey = R"(sealine key: make and show keys
@@ -165,8 +258,8 @@ constexpr std::string_view kHelp = R"(sealine help: one screen about a command o
   sealine help exit-codes
 
 usage: sealine help [TOPIC]
-Topics: pipe, tunnel, key, peers, legacy, explain, version; options, trust,
-exit-codes, files, events. The whole manual: man sealine
+Topics: send, recv, pipe, tunnel, msg, key, peers, legacy, explain, version;
+options, trust, exit-codes, files, events. The whole manual: man sealine
 )";
 
 constexpr std::string_view kOptions = R"(options that every command takes
@@ -186,7 +279,7 @@ and those that connect or listen
   -4, -6                   IPv4 or IPv6 alone
   --handshake-timeout DUR  from the connected socket to the session [10s]
   --idle-timeout DUR       end a connection on which nothing moves so long
-  --retry DUR              go on trying to reach the peer so long [0]
+  --retry DUR              go on trying to reach the peer so long [0; send 10m]
   --limit-rate SIZE        bytes a second, each direction
 
 DUR: 250ms, 10s, 10m, 2h. SIZE: 20M, 1GiB. ADDR: name, IPv4, [IPv6]; port 0 any.
@@ -208,6 +301,8 @@ Dialling, --trust says what to do with a key never seen (new: pin it; ask;
 pinned: refuse), --peer-key gives the key for this run. A listener takes clients
 with and without a key; with --mutual only those with one, with --allow only
 those keys, with --psk-file or --anonymous only that. Nothing is negotiated.
+msg is always mutual, and --psk-file and --peer-key may stand together; so are
+send and recv, unless both have --key.
 
 At first contact both ends show a `sas` of six digits: equal ones prove that
 nobody stands between. A changed key is a hard stop: see sealine explain SL-A03.
@@ -242,13 +337,15 @@ $XDG_STATE_HOME/sealine, else ~/.local/state/sealine
 Key texts have 60 letters: slp1 a public key, slk1 an identity, sls1 a shared
 secret. A secret is never an argument: name its file, or - for standard input.
 A file with a secret must be yours and closed to others (chmod 600).
-  --psk-file    sls1..., 64 hex digits, or 32 raw bytes; a listener's may have
-                many lines
-  --allow       lines `slp1... name`
+  --psk-file, --key   sls1..., 64 hex digits, or 32 raw bytes; a listener's may
+                      have many lines
+  --allow             lines `slp1... name`
+The receive folder has .stx-ledger, and .NAME.stxpart for what is not whole.
 
 Environment (a flag wins): SEALINE_STATE_DIR, SEALINE_PSK_FILE,
-SEALINE_KEY_FILE (legacy), SEALINE_CRYPTO=auto|ipsec-mb|openssl, NO_COLOR;
-$CREDENTIALS_DIRECTORY/sealine.key of systemd counts as SEALINE_PSK_FILE.
+SEALINE_KEY_FILE (legacy too) or STX_KEY_FILE, STX_KEY (a key itself),
+SEALINE_CRYPTO=auto|ipsec-mb|openssl, NO_COLOR;
+$CREDENTIALS_DIRECTORY/sealine.key of systemd counts as either file.
 )";
 
 constexpr std::string_view kEvents =
@@ -256,9 +353,15 @@ constexpr std::string_view kEvents =
 
   listening  address
   connected  peer key trust protocol mode crypto sas
+  progress   bytes total rate                           (send, recv)
+  file       name size state (done, resumed, skipped, failed) code
+  message    seq dir (in, out) size text|b64            (msg)
+  receipt    seq seconds                                (msg)
   notice     text
   error      code fault text hint
-  done       exit seconds bytes_in bytes_out            (always the last one)
+  done       exit seconds bytes_in bytes_out            (always the last one;
+             send, recv: files resumed proved; msg: messages_in messages_out
+             receipts unknown)
 
 On standard output; for pipe, whose standard output is data, on standard error,
 and then nothing else there. Sizes in bytes, times in seconds; a text that is no
@@ -269,13 +372,25 @@ New fields may appear; none changes its meaning within v.
 )";
 
 constexpr std::array kPages{
-    HelpPage{"", kFront},          HelpPage{"pipe", kPipe},
-    HelpPage{"tunnel", kTunnel},   HelpPage{"key", kKey},
-    HelpPage{"peers", kPeers},     HelpPage{"legacy", kLegacy},
-    HelpPage{"explain", kExplain}, HelpPage{"version", kVersion},
-    HelpPage{"help", kHelp},       HelpPage{"options", kOptions},
-    HelpPage{"trust", kTrust},     HelpPage{"exit-codes", kExitCodes},
-    HelpPage{"files", kFiles},     HelpPage{"events", kEvents},
+    HelpPage{"", kFront},
+    HelpPage{"pipe", kPipe},
+    HelpPage{"tunnel", kTunnel},
+    HelpPage{"msg", kMsg},
+    HelpPage{"send", kSend},
+    HelpPage{"recv", kRecv},
+    HelpPage{"stx-send", kStxSend},
+    HelpPage{"stx-recv", kStxRecv},
+    HelpPage{"key", kKey},
+    HelpPage{"peers", kPeers},
+    HelpPage{"legacy", kLegacy},
+    HelpPage{"explain", kExplain},
+    HelpPage{"version", kVersion},
+    HelpPage{"help", kHelp},
+    HelpPage{"options", kOptions},
+    HelpPage{"trust", kTrust},
+    HelpPage{"exit-codes", kExitCodes},
+    HelpPage{"files", kFiles},
+    HelpPage{"events", kEvents},
 };
 
 }  // namespace

@@ -19,6 +19,34 @@ Outcome<Duration> duration(std::string_view flag, const std::string& text) {
   return *value;
 }
 
+/// The limits of one channel of msg.
+Outcome<> msg_numbers(const OptionTexts& t, MsgOptions& out) {
+  if (!t.rotate_bytes.empty()) {
+    const auto value = parse_size(t.rotate_bytes);
+    if (!value || *value == 0) {
+      return usage(fmt::format("--rotate-bytes takes a size such as 20M or 1GiB, not {}",
+                               in_quotes(t.rotate_bytes)));
+    }
+    out.rotate_bytes = *value;
+  }
+  if (!t.rotate_after.empty()) {
+    SEALINE_TRY(value, duration("--rotate-after", t.rotate_after));
+    if (value == Duration::zero()) return usage("--rotate-after cannot be 0");
+    out.rotate_after = value;
+  }
+  if (!t.max_rate.empty()) {
+    const auto value = parse_count(t.max_rate, 1, 1'000'000'000);
+    if (!value) {
+      return usage(
+          fmt::format("--max-rate takes messages a second from 1, not {}", in_quotes(t.max_rate)));
+    }
+    out.max_rate = static_cast<std::uint32_t>(*value);
+  }
+  return {};
+}
+
+}  // namespace
+
 Outcome<NetworkOptions> network_options(const OptionTexts& t) {
   NetworkOptions out;
   if (t.v4 && t.v6) return usage("-4 and -6 exclude each other");
@@ -72,8 +100,6 @@ Outcome<TrustOptions> trust_options(const OptionTexts& t) {
   out.mutual = t.mutual;
   return out;
 }
-
-}  // namespace
 
 Outcome<CommonOptions> common_options(const OptionTexts& t, CommonOptions out) {
   out.state_dir = t.state_dir;
@@ -142,6 +168,31 @@ Outcome<Command> tunnel_options(const OptionTexts& t) {
     }
     out.max_connections = static_cast<std::size_t>(*value);
   }
+  return out;
+}
+
+Outcome<Command> msg_options(const OptionTexts& t) {
+  MsgOptions out;
+  SEALINE_TRY(network, network_options(t));
+  SEALINE_TRY(trust, trust_options(t));
+  out.network = network;
+  out.trust = trust;
+  out.receipts = t.receipts;
+  out.reconnect = t.reconnect;
+  out.command = t.command;
+  if (t.listen.empty() == t.peer.empty()) {
+    return usage(t.peer.empty() ? "msg needs -l [ADDR:]PORT to wait, or HOST:PORT to connect"
+                                : "msg takes -l [ADDR:]PORT or HOST:PORT, not both");
+  }
+  if (!t.listen.empty()) {
+    SEALINE_TRY(address, parse_listen_address(t.listen));
+    out.listen = address;
+  } else {
+    SEALINE_TRY(address, parse_peer_address(t.peer));
+    out.peer = address;
+  }
+  if (t.has_command && t.command.empty()) return usage("--exec needs a command for sh -c");
+  SEALINE_TRY(msg_numbers(t, out));
   return out;
 }
 

@@ -4,6 +4,8 @@
 #include "cli/output.hpp"
 #include "sealine/base/time.hpp"
 #include "sealine/io/stcp_options.hpp"
+#include "sealine/io/stx_conflict.hpp"
+#include "sealine/io/stx_options.hpp"
 #include "sealine/io/trust.hpp"
 #include "sealine/stcp/legacy.hpp"
 #include "sealine/stcp/padding.hpp"
@@ -15,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace sealine::cli {
 
@@ -56,11 +59,65 @@ struct PipeOptions {
   [[nodiscard]] bool is_listener() const { return listen.has_value(); }
 };
 
+struct MsgOptions {
+  std::optional<HostPort> listen;
+  HostPort peer;        ///< without `listen`
+  std::string command;  ///< --exec; empty: standard input and output
+  bool receipts = false;
+  bool reconnect = false;
+  std::uint64_t rotate_bytes = std::uint64_t{1} << 30U;
+  Duration rotate_after = std::chrono::hours(1);
+  std::uint32_t max_rate = 0;  ///< messages a second that the peer may send, 0: no limit
+  NetworkOptions network;
+  TrustOptions trust;
+
+  [[nodiscard]] bool is_listener() const { return listen.has_value(); }
+};
+
 struct TunnelOptions {
   End listen;
   End to;
   std::size_t max_connections = 1024;
   bool unsafe_listen = false;
+  NetworkOptions network;
+  TrustOptions trust;
+};
+
+enum class ProgressChoice : std::uint8_t { automatic, always, never };
+
+struct SendOptions {
+  std::vector<std::string> paths;  ///< "-": standard input, as `input_name`
+  HostPort peer;
+  std::string input_name;
+  bool needs_key = false;  ///< stx-send: the key form alone
+  std::filesystem::path key;
+  std::vector<std::string> exclude;
+  std::uint32_t block_bytes = 0;  ///< 0: the default
+  std::size_t lanes = 1;
+  io::stx::Compression compression = io::stx::Compression::automatic;
+  bool dry_run = false;
+  ProgressChoice progress = ProgressChoice::automatic;
+  bool has_retry = false;  ///< network.retry was given
+  NetworkOptions network;
+  TrustOptions trust;
+  std::string command_line;  ///< to be typed again
+};
+
+struct RecvOptions {
+  enum class Action : std::uint8_t { receive, list, discard };
+  Action action = Action::receive;
+  HostPort listen;
+  std::filesystem::path directory = ".";
+  bool needs_key = false;  ///< stx-recv: the key form alone
+  std::vector<std::filesystem::path> keys;
+  io::stx::OnConflict on_conflict = io::stx::OnConflict::fail;
+  bool once = false;
+  bool per_sender = false;
+  std::uint64_t quota_bytes = 0;  ///< 0: none
+  std::string hook;               ///< --hook; empty: none
+  bool require_clock = false;
+  bool any_links = false;
+  ProgressChoice progress = ProgressChoice::automatic;
   NetworkOptions network;
   TrustOptions trust;
 };
@@ -102,8 +159,8 @@ struct HelpOptions {
   bool is_answer_to_nothing = false;
 };
 
-using Command =
-    std::variant<HelpOptions, VersionOptions, ExplainOptions, KeyNewOptions, KeyShowOptions,
-                 PeersOptions, LegacyOptions, PipeOptions, TunnelOptions>;
+using Command = std::variant<HelpOptions, VersionOptions, ExplainOptions, KeyNewOptions,
+                             KeyShowOptions, PeersOptions, LegacyOptions, PipeOptions,
+                             TunnelOptions, MsgOptions, SendOptions, RecvOptions>;
 
 }  // namespace sealine::cli

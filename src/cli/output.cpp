@@ -152,11 +152,14 @@ Output::Output(const OutputOptions& options)
 Output::~Output() = default;
 
 void Output::line(std::string_view text) const {
+  if (before_line_) before_line_();
   write_fully(STDERR_FILENO, fmt::format("{}\n", text));
 }
 
 void Output::data(std::string_view bytes) {
-  if (!options_.is_json) write_fully(STDOUT_FILENO, bytes);
+  if (options_.is_json) return;
+  if (before_line_) before_line_();
+  write_fully(STDOUT_FILENO, bytes);
 }
 
 void Output::say(std::string_view text) {
@@ -186,12 +189,14 @@ void Output::fail(const Failure& failure) {
                     : fmt::format("sealine: error[{}]: {}\n", code_text(failure.error.code), text);
   for (const std::string& detail : failure.details) out += fmt::format("  {}\n", detail);
   if (!failure.hint.empty()) out += fmt::format("hint: {}\n", failure.hint);
+  if (before_line_) before_line_();
   write_fully(STDERR_FILENO, out);
 }
 
 void Output::event(std::string_view type, const Fields& fields) {
   if (!options_.is_json) return;
   const std::string text = encode_event(type, fields, wall_clock_ms()) + "\n";
+  if (sink_) return sink_(text);
   write_fully(options_.stdout_is_data ? STDERR_FILENO : STDOUT_FILENO, text);
 }
 
@@ -207,6 +212,7 @@ void Output::log(LogLevel level, std::string_view message, const Fields& fields)
     all.insert(all.end(), fields.begin(), fields.end());
     return event("notice", all);
   }
+  if (before_line_) before_line_();
   const auto encode = logger_->is_json ? encode_json_log : encode_logfmt;
   logger_->logger.log(spdlog_level(level), "{}",
                       encode(name_of(level), message, fields, wall_clock_ms()));

@@ -16,9 +16,11 @@
 #include "cli/failure.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sealine::cli {
 
@@ -52,6 +54,14 @@ class Output final {
   void warn(std::string_view line);
   void fail(const Failure& failure);
 
+  /// Where events go from now on, a whole line each, in place of their descriptor; an empty
+  /// function gives it back. For a command whose reader may be slow.
+  void set_event_sink(std::function<void(std::string_view)> sink) { sink_ = std::move(sink); }
+
+  /// Called before each line on standard error or output, so that what stands on the terminal's
+  /// last line goes away first; an empty function ends it.
+  void set_before_line(std::function<void()> clear) { before_line_ = std::move(clear); }
+
   /// An event, if --json; otherwise nothing.
   void event(std::string_view type, const Fields& fields);
 
@@ -64,6 +74,8 @@ class Output final {
 
   [[nodiscard]] bool is_json() const noexcept { return options_.is_json; }
 
+  [[nodiscard]] bool is_quiet() const noexcept { return options_.is_quiet; }
+
   [[nodiscard]] bool shows(LogLevel level) const noexcept;
 
   /// Whether colour may be used on standard output.
@@ -75,6 +87,8 @@ class Output final {
   void line(std::string_view text) const;
 
   OutputOptions options_;
+  std::function<void(std::string_view)> sink_;
+  std::function<void()> before_line_;
   bool color_stderr_ = false;
   bool color_stdout_ = false;
   std::unique_ptr<Logger> logger_;

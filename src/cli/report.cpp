@@ -35,53 +35,51 @@ std::string forget_command(const std::string& peer, const std::filesystem::path&
                      shell_word(peer));
 }
 
-Failure key_changed(const io::stcp::Stream& stream, const std::string& peer,
+Failure key_changed(const ShownKey& shown, const std::string& peer,
                     const std::filesystem::path& state_dir) {
   Failure out{{Errc::peer_key_changed},
               fmt::format("the key of {} has changed", peer),
               {},
               {},
               kExitAuthentication};
-  if (stream.verdict()) {
-    for (const crypto::PublicKey& pin : stream.verdict()->pins) {
+  if (shown.verdict) {
+    for (const crypto::PublicKey& pin : shown.verdict->pins) {
       out.details.push_back("pinned  " + key_and_fingerprint(pin));
     }
   }
-  if (stream.peer().key) {
-    out.details.push_back("shown   " + key_and_fingerprint(*stream.peer().key));
-  }
+  if (shown.key) out.details.push_back("shown   " + key_and_fingerprint(*shown.key));
   out.details.emplace_back("somebody may stand between you and the peer; nothing was sent");
   out.hint = fmt::format("if its owner confirms the shown fingerprint: {}",
                          forget_command(peer, state_dir));
   return out;
 }
 
-Failure key_refused(const io::stcp::Stream& stream, const std::string& peer,
-                    const ClientSetup& setup) {
+Failure key_refused(const ShownKey& shown, const std::string& peer, bool is_key_given,
+                    const PromptRecord& prompt) {
   Failure out{{Errc::peer_key_refused}, {}, {}, {}, kExitRefused};
-  std::string shown;
-  if (stream.peer().key) {
-    shown = crypto::public_key_text(io::thread_engine(), *stream.peer().key);
-    out.details.push_back("shown   " + key_and_fingerprint(*stream.peer().key));
+  std::string text;
+  if (shown.key) {
+    text = crypto::public_key_text(io::thread_engine(), *shown.key);
+    out.details.push_back("shown   " + key_and_fingerprint(*shown.key));
   }
-  if (setup.is_key_given) {
+  if (is_key_given) {
     out.text = fmt::format("the key of {} is not the one given with --peer-key", peer);
-    if (stream.verdict()) {
-      for (const crypto::PublicKey& key : stream.verdict()->pins) {
+    if (shown.verdict) {
+      for (const crypto::PublicKey& key : shown.verdict->pins) {
         out.details.insert(out.details.begin(), "given   " + key_and_fingerprint(key));
       }
     }
     out.hint = "ask its owner which key is right; nothing was sent";
     out.exit = kExitAuthentication;
-  } else if (setup.prompt->could_not_ask) {
+  } else if (prompt.could_not_ask) {
     out.text = fmt::format("{} is new, and standard input is no terminal to ask on", peer);
     out.hint = "--yes or --trust new takes its key, --peer-key gives it";
     out.exit = kExitUsage;
-  } else if (setup.prompt->was_declined) {
+  } else if (prompt.was_declined) {
     out.text = fmt::format("{} is new, and its key was not taken", peer);
   } else {
     out.text = fmt::format("{} is not known, and --trust pinned refuses strangers", peer);
-    out.hint = fmt::format("sealine peers add {} {}", shell_word(peer), shown);
+    out.hint = fmt::format("sealine peers add {} {}", shell_word(peer), text);
   }
   return out;
 }
@@ -116,8 +114,11 @@ std::string endpoint_text(const io::net::ip::tcp::endpoint& endpoint) {
 }
 
 std::string peer_text(const io::stcp::Stream& stream) {
+  return with_plain_ipv4(stream.connected().peer);
+}
+
+std::string with_plain_ipv4(const std::string& peer) {
   static constexpr std::string_view kMapped = "[::ffff:";
-  std::string peer = stream.connected().peer;
   const std::size_t close = peer.find(']');
   if (!peer.starts_with(kMapped) || close == std::string::npos) return peer;
   const std::string host = peer.substr(kMapped.size(), close - kMapped.size());
@@ -142,29 +143,49 @@ void report_connected(const io::stcp::Stream& stream, Output& output) {
   if (who.mode == io::stcp::Mode::anonymous) output.warn("encrypted, peer not authenticated");
 }
 
+std::optional<Failure> key_failure(const Error& error, const ShownKey& shown,
+                                   const std::string& peer, bool is_key_given,
+                                   const PromptRecord& prompt,
+                                   const std::filesystem::path& state_dir) {
+  if (error.code == Errc::peer_key_refused ||
+      (error.code == Errc::peer_key_changed && is_key_given)) {
+    return key_refused(shown, peer, is_key_given, prompt);
+  }
+  if (error.code == Errc::peer_key_changed) return key_changed(shown, peer, state_dir);
+  if (shown.verdict && shown.verdict->refused) {
+    return known_peers_failure(*shown.verdict->refused, state_dir);
+  }
+  return std::nullopt;
+}
+
+Failure silence_failure(const Error& error, const std::string& peer, Proof proof) {
+  const bool proves = proof == Proof::secret;
+  const bool is_late = error.code == Errc::handshake_timeout;
+  Failure out{{proves ? Errc::peer_fell_silent : Errc::no_answer},
+              {},
+              {},
+              {},
+              proves ? kExitAuthentication : kExitUnreachable};
+  out.text = fmt::format("{} {} {}", peer, is_late ? "kept silent (F9)" : "ended the connection",
+                         proves ? "on our proof: the secret or key is wrong, or not accepted there"
+                                : "without an answer");
+  if (is_late && !proves) out.text = fmt::format("{} kept silent until the deadline (F9)", peer);
+  out.hint = proves ? "compare the key files of both ends"
+                    : "is it a sealine listener, and does it want --psk-file or --mutual?";
+  return out;
+}
+
 Failure dial_failure(const Error& error, const io::stcp::Stream& stream, const std::string& peer,
                      const ClientSetup& setup, const std::filesystem::path& state_dir) {
-  if (error.code == Errc::peer_key_refused ||
-      (error.code == Errc::peer_key_changed && setup.is_key_given)) {
-    return key_refused(stream, peer, setup);
-  }
-  if (error.code == Errc::peer_key_changed) return key_changed(stream, peer, state_dir);
-  if (stream.verdict() && stream.verdict()->refused) {
-    return known_peers_failure(*stream.verdict()->refused, state_dir);
+  const ShownKey shown{stream.verdict(), stream.peer().key};
+  if (auto out = key_failure(error, shown, peer, setup.is_key_given, *setup.prompt, state_dir)) {
+    return *out;
   }
   const Phase phase = phase_of(stream);
   Failure out{error, {}, {}, {}, exit_code(error, phase, setup.proof)};
   if (is_silence(error, phase)) {
-    const bool proves = setup.proof == Proof::secret;
-    const bool is_late = error.code == Errc::handshake_timeout;
-    out.error = {proves ? Errc::peer_fell_silent : Errc::no_answer};
-    out.text =
-        fmt::format("{} {} {}", peer, is_late ? "kept silent (F9)" : "ended the connection",
-                    proves ? "on our proof: the secret or key is wrong, or not accepted there"
-                           : "without an answer");
-    if (is_late && !proves) out.text = fmt::format("{} kept silent until the deadline (F9)", peer);
-    out.hint = proves ? "compare the key files of both ends"
-                      : "is it a sealine listener, and does it want --psk-file or --mutual?";
+    out = silence_failure(error, peer, setup.proof);
+    out.exit = exit_code(error, phase, setup.proof);
     return out;
   }
   out.text = fmt::format("{}: {}", peer, to_string(error.code));
@@ -184,6 +205,11 @@ Failure session_failure(const Error& error, const std::string& peer) {
 }
 
 void FailureLog::note(const io::stcp::HandshakeFailure& failure) {
+  note(endpoint_text(failure.client), failure.error, failure.key);
+}
+
+void FailureLog::note(const std::string& client, const Error& error,
+                      const std::optional<crypto::PublicKey>& key) {
   const std::uint64_t now = steady_clock_ms() / 1000;
   if (now != window_) {
     if (suppressed_ > 0) {
@@ -197,15 +223,13 @@ void FailureLog::note(const io::stcp::HandshakeFailure& failure) {
     ++suppressed_;
     return;
   }
-  Fields fields{{"client", endpoint_text(failure.client)},
-                {"code", code_text(failure.error.code)},
-                {"reason", std::string(to_string(failure.error.code))}};
-  if (const unsigned point = describe(failure.error.code).fault_point; point != 0) {
+  Fields fields{{"client", client},
+                {"code", code_text(error.code)},
+                {"reason", std::string(to_string(error.code))}};
+  if (const unsigned point = describe(error.code).fault_point; point != 0) {
     fields.push_back({"fault", fmt::format("F{}", point)});
   }
-  if (failure.key) {
-    fields.push_back({"key", crypto::public_key_text(io::thread_engine(), *failure.key)});
-  }
+  if (key) fields.push_back({"key", crypto::public_key_text(io::thread_engine(), *key)});
   output_->log(LogLevel::warning, "handshake failed", fields);
 }
 

@@ -33,6 +33,12 @@ struct Dispatch {
   int operator()(const PipeOptions& o) const { return run_pipe(o, common, output); }
 
   int operator()(const TunnelOptions& o) const { return run_tunnel(o, common, output); }
+
+  int operator()(const MsgOptions& o) const { return run_msg(o, common, output); }
+
+  int operator()(const SendOptions& o) const { return run_send(o, common, output); }
+
+  int operator()(const RecvOptions& o) const { return run_recv(o, common, output); }
 };
 
 /// SEALINE_CRYPTO with a word that means nothing here must not become another engine unsaid.

@@ -10,10 +10,13 @@
 namespace sealine::cli {
 
 Failure listen_failure(const error_code& ec, const std::string& place) {
-  Error error = io::to_error(ec);
+  return listen_failure(io::to_error(ec), place);
+}
+
+Failure listen_failure(Error error, const std::string& place) {
   const bool is_name = error.code == Errc::name_not_found;
-  const int number = ec.category() == net::error::get_system_category() ? ec.value() : 0;
-  if (!is_name && number != 0) error = {Errc::system_error, static_cast<std::uint32_t>(number)};
+  const auto number = is_name ? 0 : static_cast<int>(error.detail);
+  if (number != 0) error.code = Errc::system_error;  // of listening, whatever dialling calls it
   Failure out{error, fmt::format("cannot listen on {}", place), {}, {}, {}};
   if (number == EADDRINUSE) out.hint = "another program listens there; port 0 takes any free one";
   if (number == EACCES) out.hint = "ports below 1024 need a privilege";

@@ -37,5 +37,6 @@ class SealedListener final {
 
 /// "cannot listen on 0.0.0.0:80 (Permission denied)", with its exit code.
 [[nodiscard]] Failure listen_failure(const error_code& ec, const std::string& place);
+[[nodiscard]] Failure listen_failure(Error error, const std::string& place);
 
 }  // namespace sealine::cli

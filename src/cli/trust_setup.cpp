@@ -41,15 +41,6 @@ std::filesystem::path from_environment() {
   return {};
 }
 
-/// The file with shared secrets, if that is the way of this run: a flag for another way wins over
-/// the environment.
-std::filesystem::path psk_path(const TrustOptions& trust) {
-  if (!trust.psk_file.empty()) return trust.psk_file;
-  const bool is_decided = trust.anonymous || trust.mutual || !trust.peer_key.empty() ||
-                          !trust.allow.empty() || trust.policy.has_value();
-  return is_decided ? std::filesystem::path() : from_environment();
-}
-
 stcp::Limits limits_of(const NetworkOptions& network) {
   stcp::Limits limits;
   limits.handshake_timeout = network.handshake_timeout;
@@ -92,40 +83,6 @@ Outcome<> check_together(const TrustOptions& trust) {
   return {};
 }
 
-Outcome<std::shared_ptr<const crypto::KeyPair>> load_identity(const TrustOptions& trust,
-                                                              const CommonOptions& common) {
-  auto pair = trust.identity.empty() ? io::open_default_identity(common.state_dir)
-                                     : io::read_identity(trust.identity);
-  if (!pair) {
-    const std::filesystem::path path =
-        trust.identity.empty() ? common.state_dir / "identity" : trust.identity;
-    return std::unexpected(secret_file_failure(pair.error(), path, "the identity"));
-  }
-  return std::make_shared<const crypto::KeyPair>(std::move(*pair));
-}
-
-Outcome<std::shared_ptr<io::Trust>> client_trust(const TrustOptions& trust,
-                                                 const CommonOptions& common,
-                                                 std::shared_ptr<PromptRecord> record) {
-  if (!trust.peer_key.empty()) {
-    const auto key = crypto::parse_public_key(io::thread_engine(), trust.peer_key);
-    if (!key) {
-      return failure(key.error(),
-                     fmt::format("--peer-key {} is no public key", in_quotes(trust.peer_key)),
-                     "it has 60 letters and begins with slp1; `sealine key show` prints it there");
-    }
-    return std::make_shared<io::GivenKeyTrust>(std::vector{*key});
-  }
-  auto made =
-      io::default_client_trust(trust.policy.value_or(io::TrustPolicy::first),
-                               make_prompt(common.yes, std::move(record)), common.state_dir);
-  if (!made) {
-    return failure(made.error(), "the state directory cannot be used",
-                   "name another one with --state-dir DIR, or give the key: --peer-key slp1...");
-  }
-  return std::move(*made);
-}
-
 Outcome<std::vector<stcp::ServerPsk>> load_psks(const std::filesystem::path& path) {
   auto psks = io::read_psk_file(path);
   if (!psks) {
@@ -149,6 +106,73 @@ stcp::ModeSet modes_of(const TrustOptions& trust, bool has_psk) {
 }
 
 }  // namespace
+
+std::filesystem::path psk_path(const TrustOptions& trust) {
+  if (!trust.psk_file.empty()) return trust.psk_file;
+  const bool is_decided = trust.anonymous || trust.mutual || !trust.peer_key.empty() ||
+                          !trust.allow.empty() || trust.policy.has_value();
+  return is_decided ? std::filesystem::path() : from_environment();
+}
+
+Outcome<std::shared_ptr<const crypto::KeyPair>> load_identity(const TrustOptions& trust,
+                                                              const CommonOptions& common) {
+  auto pair = trust.identity.empty() ? io::open_default_identity(common.state_dir)
+                                     : io::read_identity(trust.identity);
+  if (!pair) {
+    const std::filesystem::path path =
+        trust.identity.empty() ? common.state_dir / "identity" : trust.identity;
+    return std::unexpected(secret_file_failure(pair.error(), path, "the identity"));
+  }
+  return std::make_shared<const crypto::KeyPair>(std::move(*pair));
+}
+
+Outcome<crypto::PublicKey> given_key(const TrustOptions& trust) {
+  const auto key = crypto::parse_public_key(io::thread_engine(), trust.peer_key);
+  if (!key) {
+    return failure(key.error(),
+                   fmt::format("--peer-key {} is no public key", in_quotes(trust.peer_key)),
+                   "it has 60 letters and begins with slp1; `sealine key show` prints it there");
+  }
+  return *key;
+}
+
+Outcome<std::shared_ptr<io::Trust>> client_trust(const TrustOptions& trust,
+                                                 const CommonOptions& common,
+                                                 std::shared_ptr<PromptRecord> record) {
+  if (!trust.peer_key.empty()) {
+    SEALINE_TRY(key, given_key(trust));
+    return std::make_shared<io::GivenKeyTrust>(std::vector{key});
+  }
+  auto made =
+      io::default_client_trust(trust.policy.value_or(io::TrustPolicy::first),
+                               make_prompt(common.yes, std::move(record)), common.state_dir);
+  if (!made) {
+    return failure(made.error(), "the state directory cannot be used",
+                   "name another one with --state-dir DIR, or give the key: --peer-key slp1...");
+  }
+  return std::move(*made);
+}
+
+Outcome<std::shared_ptr<io::Trust>> server_trust(const TrustOptions& trust,
+                                                 const CommonOptions& common,
+                                                 std::shared_ptr<io::AllowFile>& allow) {
+  if (!trust.allow.empty()) {
+    auto opened = io::AllowFile::open(trust.allow);
+    if (!opened) {
+      return std::unexpected(secret_file_failure(opened.error(), trust.allow, "the allow list"));
+    }
+    allow = *opened;
+    return std::make_shared<io::AllowFileTrust>(allow);
+  }
+  auto judge = io::default_server_trust(trust.policy.value_or(io::TrustPolicy::first),
+                                        make_prompt(common.yes, std::make_shared<PromptRecord>()),
+                                        common.state_dir);
+  if (!judge) {
+    return failure(judge.error(), "the state directory cannot be used",
+                   "name another one with --state-dir DIR");
+  }
+  return std::move(*judge);
+}
 
 Outcome<ClientSetup> set_up_client(const TrustOptions& trust, const NetworkOptions& network,
                                    const CommonOptions& common, Output& output) {
@@ -214,22 +238,8 @@ Outcome<ServerSetup> set_up_server(const TrustOptions& trust, const NetworkOptio
   if (options->protocol.modes.contains(Mode::mutual)) {
     SEALINE_TRY(identity, load_identity(trust, common));
     options->protocol.identity = identity;
-    if (!trust.allow.empty()) {
-      auto allow = io::AllowFile::open(trust.allow);
-      if (!allow)
-        return std::unexpected(secret_file_failure(allow.error(), trust.allow, "the allow list"));
-      setup.allow = *allow;
-      options->trust = std::make_shared<io::AllowFileTrust>(setup.allow);
-    } else {
-      auto judge = io::default_server_trust(
-          trust.policy.value_or(io::TrustPolicy::first),
-          make_prompt(common.yes, std::make_shared<PromptRecord>()), common.state_dir);
-      if (!judge) {
-        return failure(judge.error(), "the state directory cannot be used",
-                       "name another one with --state-dir DIR");
-      }
-      options->trust = *judge;
-    }
+    SEALINE_TRY(judge, server_trust(trust, common, setup.allow));
+    options->trust = judge;
   }
   setup.options = std::move(options);
   return setup;

@@ -5,6 +5,7 @@
 #include "cli/options.hpp"
 #include "sealine/io/allow_file.hpp"
 #include "sealine/io/stcp_options.hpp"
+#include "sealine/io/trust.hpp"
 
 #include <atomic>
 #include <filesystem>
@@ -45,6 +46,27 @@ struct ServerSetup {
 [[nodiscard]] Outcome<ServerSetup> set_up_server(const TrustOptions& trust,
                                                  const NetworkOptions& network,
                                                  const CommonOptions& common);
+
+// The parts of these, for a protocol with options of its own.
+
+/// The file with shared secrets, if that is the way of this run: a flag for another way wins over
+/// the environment. Empty: there is none.
+[[nodiscard]] std::filesystem::path psk_path(const TrustOptions& trust);
+
+/// --identity, else that of the state directory, made at first need.
+[[nodiscard]] Outcome<std::shared_ptr<const crypto::KeyPair>> load_identity(
+    const TrustOptions& trust, const CommonOptions& common);
+
+/// --peer-key. Errors: bad_key_text.
+[[nodiscard]] Outcome<crypto::PublicKey> given_key(const TrustOptions& trust);
+
+/// Who judges a server's key: --peer-key, else known_peers under --trust.
+[[nodiscard]] Outcome<std::shared_ptr<io::Trust>> client_trust(
+    const TrustOptions& trust, const CommonOptions& common, std::shared_ptr<PromptRecord> record);
+
+/// Who judges a client's key: --allow (which `allow` is then), else known_clients under --trust.
+[[nodiscard]] Outcome<std::shared_ptr<io::Trust>> server_trust(
+    const TrustOptions& trust, const CommonOptions& common, std::shared_ptr<io::AllowFile>& allow);
 
 /// The allow file and the shared secrets once more. Where one cannot be read, the old ones stay.
 [[nodiscard]] Outcome<> reload(ServerSetup& setup);

@@ -4,9 +4,9 @@ import re
 
 import cli_case
 
-COMMANDS = ("pipe", "tunnel", "key", "peers", "legacy", "explain", "version", "help")
+COMMANDS = ("send", "recv", "pipe", "tunnel", "msg", "key", "peers", "legacy", "explain", "version", "help")
 TOPICS = ("options", "trust", "exit-codes", "files", "events")
-LATER = ("send", "recv", "msg", "stt", "web")
+LATER = ("stt", "web")
 
 
 class Help(cli_case.CliCase):
@@ -55,7 +55,7 @@ class Help(cli_case.CliCase):
 
     def test_version(self) -> None:
         done = self.assert_exit(0, self.run_sealine("version"))
-        self.assertRegex(done.out.decode(), r"^sealine \d+\.\d+\.\d+\nSTCP/1\n")
+        self.assertRegex(done.out.decode(), r"^sealine \d+\.\d+\.\d+\nSTCP/1\nSCP/1\n")
         self.assertEqual(done.out, self.run_sealine("--version").out)
 
 
@@ -88,7 +88,7 @@ class Explain(cli_case.CliCase):
 class Arguments(cli_case.CliCase):
     def test_what_is_refused(self) -> None:
         cases = (
-            ("send", "x"), ("recv",), ("msg",), ("stt",), ("web",), ("nonsense",), ("--nonsense",), ("pipe",),
+            ("send", "x"), ("recv", "a", "b"), ("stt",), ("web",), ("nonsense",), ("--nonsense",), ("pipe",),
             ("pipe", "-l", "9000", "host:1"), ("pipe", "host"), ("pipe", "host:0"), ("pipe", "host:70000"),
             ("pipe", "::1:9000"), ("pipe", "[::1:9000"), ("pipe", "ho st:9000"), ("pipe", ":9000"),
             ("pipe", "h:1", "--nonsense"), ("pipe", "h:1", "more"), ("pipe", "h:1", "--keep"),

@@ -146,7 +146,6 @@ Result<> ChannelCore::resume(Established& established) {
   if (!end_ || is_forked()) return fail(Errc::channel_unknown);
   SEALINE_TRY(end_->resume(established.opening, now()));
   // The old connection, if it still seems alive, is dropped unread.
-  error_code ignored;
   if (socket_.is_open()) {
     tx_begin_ = tx_end_ = 0;
     saw_end_ = true;

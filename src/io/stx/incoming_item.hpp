@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -44,16 +45,19 @@ class PendingFolders final {
   void apply_all(const ReceiveRoot& root);
 
  private:
-  struct Waiting {
-    sealine::stx::ItemId item;
+  struct Folder {
     std::string name;
     std::uint16_t mode;
     std::int64_t mtime_ns;
   };
 
-  void apply(const ReceiveRoot& root, std::size_t count);
+  // Within an item, and from item to item, a folder comes after those that are in it; a multimap
+  // keeps the order in which the folders of an item were added.
+  using Waiting = std::multimap<sealine::stx::ItemId, Folder>;
 
-  std::vector<Waiting> waiting_;  ///< by item, which are added in any order
+  void apply(const ReceiveRoot& root, const Waiting::const_iterator& end);
+
+  Waiting waiting_;
 };
 
 /// How an item ended: what DONE says.

@@ -51,28 +51,22 @@ Result<> adopt_at(FolderCache& folders, const Entry& entry, const std::string& n
 }  // namespace
 
 void PendingFolders::add(sealine::stx::ItemId item, const Entry& entry) {
-  waiting_.push_back({item, entry.name, entry.mode, entry.mtime_ns});
+  waiting_.emplace(item, Folder{entry.name, entry.mode, entry.mtime_ns});
 }
 
 void PendingFolders::apply_before(const ReceiveRoot& root, sealine::stx::ItemId oldest_open) {
-  // Within an item, and from item to item, a folder comes after those that are in it.
-  std::ranges::stable_sort(waiting_, {}, &Waiting::item);
-  const auto end = std::ranges::lower_bound(waiting_, oldest_open, {}, &Waiting::item);
-  apply(root, static_cast<std::size_t>(end - waiting_.begin()));
+  apply(root, waiting_.lower_bound(oldest_open));
 }
 
-void PendingFolders::apply_all(const ReceiveRoot& root) {
-  std::ranges::stable_sort(waiting_, {}, &Waiting::item);
-  apply(root, waiting_.size());
-}
+void PendingFolders::apply_all(const ReceiveRoot& root) { apply(root, waiting_.end()); }
 
-void PendingFolders::apply(const ReceiveRoot& root, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const Waiting& folder = waiting_[i];
+void PendingFolders::apply(const ReceiveRoot& root, const Waiting::const_iterator& end) {
+  for (auto it = waiting_.cbegin(); it != end; ++it) {
+    const Folder& folder = it->second;
     const auto opened = root.open_folder(folder.name, Missing::fail);
     if (opened) (void)set_attributes(opened->value(), folder.mode, folder.mtime_ns);
   }
-  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+  waiting_.erase(waiting_.cbegin(), end);
 }
 
 void IncomingItem::stage(std::uint64_t size_bytes) {

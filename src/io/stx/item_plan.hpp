@@ -16,9 +16,6 @@
 
 namespace sealine::io::stx {
 
-/// Files over this travel alone; others, folders and links in packs.
-inline constexpr std::uint64_t kSmallFileBytes = std::uint64_t{256} << 10U;
-
 /// One item to be: entries and how many bytes they have together.
 struct PlannedItem {
   std::vector<WalkedEntry> entries;

@@ -109,6 +109,8 @@ Result<SourceFile> SourceFile::open(const SourceRoots& roots, std::size_t root,
   if (!S_ISREG(status.st_mode) || !(identity_of(status) == expected)) {
     return fail(Errc::source_changed);
   }
+  // A small one is read at once, holes and all.
+  if (expected.size_bytes <= kSmallFileBytes) return SourceFile(std::move(*file), expected, false);
   (void)::posix_fadvise(file->value(), 0, 0, POSIX_FADV_SEQUENTIAL);
   const ::off_t hole = ::lseek(file->value(), 0, SEEK_HOLE);
   const bool has_holes = hole >= 0 && hole < status.st_size;

@@ -51,6 +51,9 @@ class SourceRoots final {
   std::vector<Root> roots_;
 };
 
+/// Files over this travel alone; others, folders and links in packs.
+inline constexpr std::uint64_t kSmallFileBytes = std::uint64_t{256} << 10U;
+
 /// By what a file is known to be the one that was looked at before.
 struct FileIdentity {
   std::uint64_t device = 0;
@@ -75,7 +78,7 @@ class SourceFile final {
   [[nodiscard]] Result<> read(std::uint64_t offset, MutableBytes out) const;
 
   /// How many whole blocks of `block_bytes` from `block` on lie in a hole (the last may be short);
-  /// 0: there is data, or the file system does not say.
+  /// 0: there is data, the file system does not say, or the file is a small one.
   [[nodiscard]] std::uint32_t zero_blocks(std::uint32_t block, std::uint32_t block_bytes) const;
 
   /// Errors: source_changed (size or mtime are other than at the beginning), file_error.
