@@ -22,8 +22,8 @@ class EndpointCore;
 struct PlainAnswer {
   int status = 404;
   std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
-  std::string headers;  ///< more of them, each with CRLF
+  std::string body{};
+  std::string headers{};  ///< more of them, each with CRLF
 };
 
 /// A dial from outside that came to nothing.

@@ -88,7 +88,8 @@ class SEALINE_API Stream {
     });
   }
 
-  /// FIN behind what was written; ends when it is on its way. Signature: void(error_code).
+  /// FIN behind what was written: the session sends both as credit lets it (Session::async_drain
+  /// waits for that). Signature: void(error_code).
   template <class Token>
   auto async_shutdown(Token&& token) {
     return start<void(error_code)>(token, [core = core_, id = id_](auto&& handler) {

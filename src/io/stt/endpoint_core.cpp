@@ -1,0 +1,214 @@
+#include "io/stt/endpoint_core.hpp"
+
+#include "io/detail/clock.hpp"
+#include "io/stt/session_core.hpp"
+#include "sealine/io/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace sealine::io::stt {
+
+using net::ip::tcp;
+
+namespace {
+
+constexpr std::chrono::milliseconds kDescriptorPause{100};
+
+}  // namespace
+
+EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions options)
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      budget_(options_.listener),
+      retry_(executor_),
+      receive_scratch_(kScratchBytes),
+      send_scratch_(2 * kScratchBytes) {
+  auto key = options_.seed
+                 ? stc::seed_key(thread_engine(), options_.seed->expose())
+                 : Result<stc::SeedKey>(std::unexpected(Error{Errc::bad_configuration, 0}));
+  if (!key) {
+    misconfigured_ = key.error();
+    return;
+  }
+  handshake_.seed_key = std::move(*key);
+  if (options_.node_id) {
+    handshake_.node_id = *options_.node_id;
+  } else {
+    system_rng().fill(handshake_.node_id);
+  }
+  handshake_.capabilities = {"websocket", "streaming"};
+  handshake_.ephemeral = options_.forward_secrecy;
+  handshake_.demand_ephemeral = options_.demand_forward_secrecy;
+  handshake_.limits.dial_timeout = options_.handshake_timeout;
+  handshake_.limits.half_open_timeout = options_.handshake_timeout;
+  responder_.emplace(handshake_, thread_engine(), system_rng(), detail::now());
+}
+
+void EndpointCore::listen(const Url& url, error_code& ec) {
+  if (misconfigured_ || url.scheme != Scheme::ws) {
+    ec = to_error_code(misconfigured_.value_or(Error{Errc::bad_configuration, 0}));
+    return;
+  }
+  if (acceptors_.empty() &&
+      std::ranges::find(options_.web.paths, url.path) == options_.web.paths.end()) {
+    options_.web.paths = {url.path};
+  }
+  const auto open = [&](const tcp::endpoint& endpoint, bool both) {
+    auto acceptor = std::make_unique<Acceptor>(executor_);
+    acceptor->open(endpoint.protocol(), ec);
+    if (!ec) acceptor->set_option(Acceptor::reuse_address(true), ec);
+    if (!ec && endpoint.protocol() == tcp::v6()) {
+      acceptor->set_option(net::ip::v6_only(!both), ec);
+    }
+    if (!ec) acceptor->bind(endpoint, ec);
+    if (!ec) acceptor->listen(options_.listener.backlog, ec);
+    if (ec) return;
+    acceptors_.push_back(std::move(acceptor));
+    accept_next(acceptors_.size() - 1);
+  };
+  if (url.host.empty()) {
+    if (options_.family != AddressFamily::ipv4) {
+      open(tcp::endpoint(tcp::v6(), url.port), options_.family == AddressFamily::any);
+      if (!ec || options_.family == AddressFamily::ipv6) return;
+      ec = {};
+    }
+    return open(tcp::endpoint(tcp::v4(), url.port), false);
+  }
+  tcp::resolver resolver(executor_);
+  const auto results =
+      resolver.resolve(url.host, std::to_string(url.port),
+                       tcp::resolver::numeric_service | tcp::resolver::passive, ec);
+  if (ec) return;
+  std::uint16_t port = url.port;
+  bool any = false;
+  for (const auto& entry : results) {
+    tcp::endpoint endpoint = entry.endpoint();
+    const bool v4 = endpoint.protocol() == tcp::v4();
+    if (options_.family != AddressFamily::any && v4 != (options_.family == AddressFamily::ipv4)) {
+      continue;
+    }
+    endpoint.port(port);
+    ec = {};
+    open(endpoint, false);
+    if (ec) continue;
+    any = true;
+    port = local_endpoints().back().port();  // several addresses of one name share a port
+  }
+  if (any) ec = {};
+}
+
+std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
+  std::vector<tcp::endpoint> endpoints;
+  for (const auto& acceptor : acceptors_) {
+    error_code ec;
+    const tcp::endpoint endpoint = acceptor->local_endpoint(ec);
+    if (!ec) endpoints.push_back(endpoint);
+  }
+  return endpoints;
+}
+
+void EndpointCore::accept_next(std::size_t index) {
+  if (closed_) return;
+  acceptors_[index]->async_accept(
+      executor_, [weak = weak_from_this(), index](const error_code& ec, tcp::socket socket) {
+        if (const auto self = weak.lock()) self->accepted(index, ec, std::move(socket));
+      });
+}
+
+void EndpointCore::accepted(std::size_t index, const error_code& ec, tcp::socket socket) {
+  if (closed_) return;
+  if (ec == net::error::no_descriptors || ec == net::error::no_buffer_space ||
+      ec == net::error::no_memory || ec.value() == ENFILE) {
+    retry_.expires_after(kDescriptorPause);
+    retry_.async_wait([weak = weak_from_this(), index](const error_code&) {
+      if (const auto self = weak.lock()) self->accept_next(index);
+    });
+    return;
+  }
+  error_code gone;
+  const tcp::endpoint client = ec ? tcp::endpoint() : socket.remote_endpoint(gone);
+  if (!ec && !gone) {
+    if (const auto refused = budget_.take(client.address(), detail::now())) {
+      if (observer_) observer_({client, Error{*refused, 0}});
+    } else {
+      const std::uint64_t number = ++numbers_;
+      const auto session = std::make_shared<SessionCore>(shared_from_this());
+      half_open_.emplace(number, HalfOpen{session, client});
+      session->answer(std::move(socket), client, number);
+    }
+  }
+  accept_next(index);
+}
+
+void EndpointCore::handshake_over(std::uint64_t number, const std::optional<Error>& failure) {
+  const auto found = half_open_.find(number);
+  if (found == half_open_.end()) return;
+  const HalfOpen entry = std::move(found->second);
+  half_open_.erase(found);
+  budget_.give_back(entry.client.address());
+  if (failure) {
+    if (observer_) observer_({entry.client, *failure});
+  } else if (entry.session->is_open() && !closed_) {
+    ready_.push_back(entry.session);
+    hand_out();
+  }
+}
+
+void EndpointCore::hand_out() {
+  if (!accept_done_ || ready_.empty()) return;
+  auto session = std::move(ready_.front());
+  ready_.pop_front();
+  net::post(executor_, [done = std::move(accept_done_), session = std::move(session)]() mutable {
+    detail::complete(std::move(done), error_code(), session->handle());
+  });
+}
+
+void EndpointCore::start_accept(Given done) {
+  const auto end = [this](Given operation, const error_code& ec) {
+    net::post(executor_, [operation = std::move(operation), ec]() mutable {
+      detail::complete(std::move(operation), ec, Session());
+    });
+  };
+  if (accept_done_) return end(std::move(done), make_error_code(Errc::operation_in_progress));
+  if (closed_ && ready_.empty()) return end(std::move(done), net::error::operation_aborted);
+  accept_done_ = std::move(done);
+  hand_out();
+}
+
+void EndpointCore::start_connect(const Url& url, Given done) {
+  const bool is_possible = !misconfigured_ && url.scheme == Scheme::ws;
+  if (!is_possible) {
+    const Error why = misconfigured_.value_or(Error{Errc::bad_configuration, 0});
+    net::post(executor_, [done = std::move(done), why]() mutable {
+      detail::complete(std::move(done), to_error_code(why), Session());
+    });
+    return;
+  }
+  std::make_shared<SessionCore>(shared_from_this())->dial(url, std::move(done));
+}
+
+PlainAnswer EndpointCore::page(const websocket::Request& request) const {
+  if (pages_) return pages_(request);
+  return {.status = 404, .body = "There is only a WebSocket here.\n"};
+}
+
+void EndpointCore::close() {
+  if (closed_) return;
+  closed_ = true;
+  for (const auto& acceptor : acceptors_) {
+    error_code ignored;
+    acceptor->close(ignored);
+  }
+  retry_.cancel();
+  const auto half_open = std::exchange(half_open_, {});
+  for (const auto& [number, entry] : half_open) entry.session->give_up();
+  if (accept_done_ && ready_.empty()) {
+    net::post(executor_, [done = std::move(accept_done_)]() mutable {
+      detail::complete(std::move(done), net::error::operation_aborted, Session());
+    });
+  }
+}
+
+}  // namespace sealine::io::stt

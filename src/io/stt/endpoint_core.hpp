@@ -1,0 +1,92 @@
+#pragma once
+
+#include "io/detail/handshake_budget.hpp"
+#include "sealine/base/error.hpp"
+#include "sealine/io/asio.hpp"
+#include "sealine/io/operation.hpp"
+#include "sealine/io/stt_endpoint.hpp"
+#include "sealine/stt/handshake.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace sealine::io::stt {
+
+/// What stands behind an Endpoint: listening sockets, the responder, and the buffers that its
+/// sessions share, for they all run on one executor.
+class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
+ public:
+  using Given = detail::OperationPtr<error_code, Session>;
+  using Acceptor = net::ip::tcp::acceptor;
+
+  /// One datagram of the kernel is never larger; a batch of WebSocket messages is not either.
+  static constexpr std::size_t kScratchBytes = std::size_t{256} << 10U;
+
+  EndpointCore(net::any_io_executor executor, EndpointOptions options);
+
+  void listen(const Url& url, error_code& ec);
+  void start_accept(Given done);
+  void start_connect(const Url& url, Given done);
+  void close();
+  [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
+
+  void on_request(Endpoint::Pages pages) { pages_ = std::move(pages); }
+
+  void on_failure(Endpoint::Observer observer) { observer_ = std::move(observer); }
+
+  // --- for sessions
+
+  [[nodiscard]] const net::any_io_executor& executor() const noexcept { return executor_; }
+
+  [[nodiscard]] const EndpointOptions& options() const noexcept { return options_; }
+
+  [[nodiscard]] const ::sealine::stt::HandshakeConfig& handshake() const noexcept {
+    return handshake_;
+  }
+
+  [[nodiscard]] ::sealine::stt::Responder& responder() noexcept { return *responder_; }
+
+  [[nodiscard]] PlainAnswer page(const websocket::Request& request) const;
+
+  [[nodiscard]] MutableBytes receive_scratch() noexcept { return receive_scratch_; }
+
+  [[nodiscard]] MutableBytes send_scratch() noexcept { return send_scratch_; }
+
+  /// A dial from outside is over: with a session, or without one.
+  void handshake_over(std::uint64_t number, const std::optional<Error>& failure);
+
+ private:
+  struct HalfOpen {
+    std::shared_ptr<SessionCore> session;
+    net::ip::tcp::endpoint client;
+  };
+
+  void accept_next(std::size_t index);
+  void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
+  void hand_out();
+
+  net::any_io_executor executor_;
+  EndpointOptions options_;
+  ::sealine::stt::HandshakeConfig handshake_;
+  std::optional<Error> misconfigured_;
+  std::optional<::sealine::stt::Responder> responder_;
+  detail::HandshakeBudget budget_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  net::steady_timer retry_;
+  std::unordered_map<std::uint64_t, HalfOpen> half_open_;
+  std::deque<std::shared_ptr<SessionCore>> ready_;
+  Given accept_done_;
+  Endpoint::Pages pages_;
+  Endpoint::Observer observer_;
+  std::vector<std::uint8_t> receive_scratch_;
+  std::vector<std::uint8_t> send_scratch_;
+  std::uint64_t numbers_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace sealine::io::stt

@@ -1,0 +1,206 @@
+#include "sealine/io/stt_endpoint.hpp"
+
+#include "io/stt/endpoint_core.hpp"
+#include "io/stt/session_core.hpp"
+
+#include <charconv>
+#include <utility>
+
+namespace sealine::io::stt {
+
+// --- options
+// --------------------------------------------------------------------------------------
+
+Result<Url> Url::parse(std::string_view text) {
+  const auto refused = std::unexpected(Error{Errc::usage, 0});
+  Url url;
+  if (text.starts_with("ws://")) {
+    url.scheme = Scheme::ws;
+    text.remove_prefix(5);
+  } else if (text.starts_with("wss://")) {
+    url.scheme = Scheme::wss;
+    text.remove_prefix(6);
+  } else {
+    return refused;
+  }
+  const std::size_t slash = text.find('/');
+  if (slash != std::string_view::npos) {
+    url.path = text.substr(slash);
+    text = text.substr(0, slash);
+  }
+  for (const char c : url.path) {
+    if (c <= ' ' || c == '#' || c >= 0x7F) return refused;
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return refused;
+  const std::string_view digits = text.substr(colon + 1);
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return refused;
+  }
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+  if (error != std::errc() || end != digits.data() + digits.size() || digits.empty())
+    return refused;
+  url.host = host;
+  return url;
+}
+
+std::string to_string(const Url& url) {
+  const bool is_ipv6 = url.host.find(':') != std::string::npos;
+  return std::string(url.scheme == Scheme::ws ? "ws://" : "wss://") +
+         (is_ipv6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port) + url.path;
+}
+
+std::string describe(const Connected& connected) {
+  return std::string("(seed), STT/1 WebSocket, AES-256-GCM") +
+         (connected.forward_secrecy ? "" : ", no forward secrecy");
+}
+
+// --- Endpoint
+// -------------------------------------------------------------------------------------
+
+Endpoint::Endpoint(executor_type executor, EndpointOptions options)
+    : core_(std::make_shared<EndpointCore>(std::move(executor), std::move(options))) {}
+
+Endpoint& Endpoint::operator=(Endpoint&& other) noexcept {
+  if (this != &other) {
+    if (core_) core_->close();
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+Endpoint::~Endpoint() {
+  if (core_) core_->close();
+}
+
+Endpoint::executor_type Endpoint::get_executor() const noexcept { return core_->executor(); }
+
+void Endpoint::listen(const Url& url, error_code& ec) { core_->listen(url, ec); }
+
+std::vector<net::ip::tcp::endpoint> Endpoint::local_endpoints() const {
+  return core_->local_endpoints();
+}
+
+void Endpoint::on_request(Pages pages) { core_->on_request(std::move(pages)); }
+
+void Endpoint::on_failure(Observer observer) { core_->on_failure(std::move(observer)); }
+
+void Endpoint::close() { core_->close(); }
+
+const Endpoint::executor_type& Endpoint::executor_of(const CorePtr& core) noexcept {
+  return core->executor();
+}
+
+void Endpoint::start_accept(const CorePtr& core, Given done) {
+  core->start_accept(std::move(done));
+}
+
+void Endpoint::start_connect(const CorePtr& core, const Url& url, Given done) {
+  core->start_connect(url, std::move(done));
+}
+
+// --- Session
+// --------------------------------------------------------------------------------------
+
+Session& Session::operator=(Session&& other) noexcept {
+  if (this != &other) {
+    if (core_) core_->abandon();
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+Session::~Session() {
+  if (core_) core_->abandon();
+}
+
+Session::executor_type Session::get_executor() const noexcept { return core_->executor(); }
+
+Result<Stream> Session::open(const StreamOptions& options) { return core_->open(options); }
+
+void Session::close(std::uint16_t code, std::string_view reason) { core_->close(code, reason); }
+
+void Session::rotate() { core_->rotate(); }
+
+void Session::cancel() { core_->cancel_accept(); }
+
+void Session::on_event(Observer observer) { core_->on_event(std::move(observer)); }
+
+Connected Session::connected() const { return core_->connected(); }
+
+SessionStatistics Session::statistics() const { return core_->statistics(); }
+
+const std::optional<SessionClosed>& Session::outcome() const noexcept { return core_->outcome(); }
+
+const Session::executor_type& Session::executor_of(const CorePtr& core) noexcept {
+  return core->executor();
+}
+
+void Session::start_accept(const CorePtr& core, detail::OperationPtr<error_code, Stream> done) {
+  core->start_accept(std::move(done));
+}
+
+void Session::start_drain(const CorePtr& core, detail::OperationPtr<error_code> done) {
+  core->start_drain(std::move(done));
+}
+
+// --- Stream
+// ---------------------------------------------------------------------------------------
+
+Stream::Stream(Stream&& other) noexcept
+    : core_(std::move(other.core_)), id_(other.id_), options_(other.options_) {}
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  if (this != &other) {
+    abandon();
+    core_ = std::move(other.core_);
+    id_ = other.id_;
+    options_ = other.options_;
+  }
+  return *this;
+}
+
+Stream::~Stream() { abandon(); }
+
+void Stream::abandon() noexcept {
+  if (core_) core_->abandon_stream(id_);
+  core_.reset();
+}
+
+Stream::executor_type Stream::get_executor() const noexcept { return core_->executor(); }
+
+void Stream::reset(std::uint16_t code) { core_->reset(id_, code); }
+
+void Stream::stop(std::uint16_t code) { core_->stop(id_, code); }
+
+void Stream::cancel() { core_->cancel_stream(id_); }
+
+const Stream::executor_type& Stream::executor_of(const CorePtr& core) noexcept {
+  return core->executor();
+}
+
+void Stream::start_read(const CorePtr& core, StreamId id, MutableBytes target, Moved done) {
+  core->start_read(id, target, std::move(done));
+}
+
+void Stream::start_write(const CorePtr& core, StreamId id, ByteView source, Moved done) {
+  core->start_write(id, source, std::move(done));
+}
+
+void Stream::start_read_message(const CorePtr& core, StreamId id,
+                                std::vector<std::uint8_t>& message, Done done) {
+  core->start_read_message(id, message, std::move(done));
+}
+
+void Stream::start_write_message(const CorePtr& core, StreamId id, ByteView message, Done done) {
+  core->start_write_message(id, message, std::move(done));
+}
+
+void Stream::start_shutdown(const CorePtr& core, StreamId id, Done done) {
+  core->start_shutdown(id, std::move(done));
+}
+
+}  // namespace sealine::io::stt
