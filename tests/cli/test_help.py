@@ -112,8 +112,8 @@ class Arguments(cli_case.CliCase):
         self.assertFalse(self.state.exists(), "something was made for a refused command")
 
     def test_unknown_command_is_named(self) -> None:
-        done = self.assert_error("U05", 2, self.run_sealine("send", "file", "host"))
-        self.assertEqual("sealine: error[SL-U05]: unknown command 'send'\nhint: sealine help lists them", done.err)
+        done = self.assert_error("U05", 2, self.run_sealine("sned", "file", "host"))
+        self.assertEqual("sealine: error[SL-U05]: unknown command 'sned'\nhint: sealine help lists them", done.err)
 
     def test_control_characters_are_not_echoed(self) -> None:
         done = self.assert_error("U05", 2, self.run_sealine("pipe", "a\x1b[31mb\u202e:1"))
