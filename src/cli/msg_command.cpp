@@ -132,7 +132,9 @@ class Msg final {
                                                        : to_text(address)));
     }
     say_listening();
-    co_return is_server() ? co_await serve_all() : co_await serve_first();
+    // Not one expression with both: g++ 12 takes the first of them whatever is asked.
+    if (is_server()) co_return co_await serve_all();
+    co_return co_await serve_first();
   }
 
   void say_listening() {
