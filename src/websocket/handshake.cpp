@@ -184,6 +184,7 @@ Result<ClientHandshake::Outcome> ClientHandshake::handle_bytes(ByteView in, std:
   const std::string_view line = head->start_line;
   const bool has_status =
       line.starts_with("HTTP/1.1 ") && line.size() >= 12 &&
+      (line.size() == 12 || line[12] == ' ') &&
       std::ranges::all_of(line.substr(9, 3), [](char c) { return c >= '0' && c <= '9'; });
   if (!has_status) return fail(Errc::not_this_protocol);
   status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');

@@ -182,6 +182,7 @@ TEST(WebSocketClient, TakesItsOwnServersAnswerAndNoOther) {
   EXPECT_TRUE(refuses("stt.v1", "stt.v2"));
   EXPECT_TRUE(refuses("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
   EXPECT_TRUE(refuses("101", "200"));
+  EXPECT_TRUE(refuses("101", "1011"));
 
   ClientHandshake client("localhost", "/stt", "stt.v1", rng);
   std::size_t consumed = 0;
