@@ -323,9 +323,10 @@ net::awaitable<std::expected<OpenedLane, LaneRefusal>> accept_lane(
     }
     lower = std::move(*secured);
     if (lower.peer.key) {
-      const io::Verdict verdict = co_await judge(
-          acceptance->trust,
-          Introduction{Introduction::Role::client, address, *lower.peer.key, lower.peer.sas}, stop);
+      // Named: g++ 12 copies an aggregate made inside of a co_await byte for byte, string and all.
+      Introduction introduction{Introduction::Role::client, address, *lower.peer.key,
+                                lower.peer.sas};
+      const io::Verdict verdict = co_await judge(acceptance->trust, std::move(introduction), stop);
       if (!verdict.is_accepted()) {
         if (!acceptance->judges_strangers || verdict.refused->code != Errc::peer_key_refused) {
           stop->clear();
