@@ -10,6 +10,10 @@ import {
   type StreamMode,
 } from "./limits.js";
 
+/** Modes without credit: what is incomplete is given up, the oldest first, above it. */
+const maxIncompleteBytes = 262144;
+const assemblyBytes = 256; // what an incomplete message costs beside its bytes
+
 /** A DATA frame behind its INIT parameters. */
 export interface DataBody {
   readonly id: bigint; // of the message; 0 in mode ordered
@@ -320,6 +324,22 @@ export class ReceiveStream {
       this.#open.delete(data.id);
       this.#complete(data.id, message.bytes.subarray(0, message.size));
     }
+    this.#trimOpen();
+  }
+
+  // No credit bounds what is incomplete in mode partial.
+  #trimOpen(): void {
+    if (this.#mode !== "partial") return;
+    let held = 0;
+    for (const message of this.#open.values()) held += assemblyBytes + message.bytes.length;
+    while (held > maxIncompleteBytes && this.#open.size > 1) {
+      let oldest: bigint | undefined;
+      for (const id of this.#open.keys()) if (oldest === undefined || id < oldest) oldest = id;
+      held -= assemblyBytes + this.#open.get(oldest!)!.bytes.length;
+      this.#open.delete(oldest!);
+      this.#done.add(oldest!);
+    }
+    this.#advanceOldest();
   }
 
   #complete(id: bigint, bytes: Bytes): void {

@@ -608,8 +608,8 @@ export class Session {
 
   #dataOf(stream: Stream, now: number): OutgoingFrame | undefined {
     const isOrdered = stream.options.mode === "ordered";
-    if (stream.deficit <= 0) stream.deficit = this.#limits.frameBytes;
     const most = plaintextLimit(this.#padding, this.#limits.frameBytes) - initAndPrefixBytes;
+    if (stream.deficit <= 0) stream.deficit = most; // a full frame, or several small ones
     const room = isOrdered ? Math.min(most, stream.deficit) : most;
     const next = stream.sending.next(room, Math.min(stream.sendCredit.left, this.#sendCredit.left));
     if (next === undefined) return undefined;
@@ -627,7 +627,7 @@ export class Session {
   #account(stream: Stream, next: Outgoing): void {
     stream.sendCredit.use(next.credit);
     this.#sendCredit.use(next.credit);
-    stream.deficit -= next.bytes.length + 1;
+    stream.deficit -= Math.max(1, next.bytes.length);
     const bytes = stream.sending.sent(next);
     if (bytes > 0) this.#events.push({ kind: "sent", stream: stream.id, bytes });
     const goesOn = stream.sending.hasWaiting;

@@ -22,6 +22,7 @@ export type Dial = (url: string, events: TransportEvents) => Transport;
 
 const subprotocol = "stt.v1";
 const abnormal = 1006;
+const open = 1; // of readyState
 
 /** The address of a server: `ws:` or `wss:`, a path of `/stt` unless it has one. Throws. */
 export function serverUrl(text: string): string {
@@ -65,7 +66,7 @@ export const dialWebSocket: Dial = (url, events) => {
   socket.onclose = (event) => end(event.code);
   return {
     send: (message) => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(message);
+      if (socket.readyState === open) socket.send(message);
     },
     get bufferedBytes() {
       return socket.bufferedAmount;
