@@ -10,7 +10,7 @@ from handshake_cases import ANSWERS, REQUESTS
 FRAMES = {**frame_cases.CASES, **text_cases.CASES}
 REQUEST_ROWS = {f"11.{n}": row for n, row in enumerate(REQUESTS, 1)}
 ANSWER_ROWS = {f"12.{n}": row for n, row in enumerate(ANSWERS, 1)}
-LONG = 20.0  # bounds a wait
+LONG = 10.0  # bounds a wait
 SHORT = 0.2  # for rows of which it is known that nothing comes
 
 
