@@ -3,6 +3,8 @@
 //   websocket_echo listen               prints its port, then serves until its standard input ends
 //   websocket_echo connect PORT         dials, echoes until the connection ends, and dials again
 //                                       until nobody listens any more
+//   websocket_echo send PORT            dials an echo, sends it messages of many sizes, and fails
+//                                       unless each comes back and Close is answered
 #include "sealine/base/bytes.hpp"
 #include "sealine/crypto/rng.hpp"
 #include "sealine/websocket/connection.hpp"
@@ -15,12 +17,15 @@
 #include <cstdio>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace {
@@ -72,11 +77,22 @@ class Socket {
   int number_;
 };
 
-void echo(const Socket& socket, websocket::Role role, Bytes pending) {
-  crypto::SystemRng rng;
+websocket::ConnectionConfig config_with_text() {
   websocket::ConnectionConfig config;
   config.accepts_text = true;
-  websocket::Connection end(role, config, rng, now());
+  return config;
+}
+
+void write_binary(const Socket& socket, websocket::Connection& end, ByteView message) {
+  Bytes frame(end.head_bytes(message.size()));
+  frame.insert(frame.end(), message.begin(), message.end());
+  end.frame_binary(frame, message.size());
+  socket.write(frame);
+}
+
+void echo(const Socket& socket, websocket::Role role, Bytes pending) {
+  crypto::SystemRng rng;
+  websocket::Connection end(role, config_with_text(), rng, now());
   Bytes out(kReadBytes);
   const auto flush = [&] {
     while (const std::size_t length = end.poll_transmit(out)) {
@@ -98,11 +114,8 @@ void echo(const Socket& socket, websocket::Role role, Bytes pending) {
         if (message.is_text) {
           end.send_text(as_text(message.bytes));
         } else {
-          Bytes frame(end.head_bytes(message.bytes.size()));
-          frame.insert(frame.end(), message.bytes.begin(), message.bytes.end());
-          end.frame_binary(frame, message.bytes.size());
           flush();  // what waits comes before it
-          socket.write(frame);
+          write_binary(socket, end, message.bytes);
         }
       }
       flush();
@@ -141,35 +154,95 @@ void serve(int number) {
   }
 }
 
-// False: nobody listens.
-bool dial(std::uint16_t port) {
+int connected(std::uint16_t port) {
   const int number = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const Socket socket(number);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(number, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return false;
+  if (::connect(number, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+    return number;
   }
-  crypto::SystemRng rng;
+  ::close(number);
+  return -1;
+}
+
+// What came behind the answer; nothing where there is no WebSocket.
+std::optional<Bytes> shaken(const Socket& socket, std::uint16_t port, crypto::Rng& rng) {
   websocket::ClientHandshake handshake("127.0.0.1:" + std::to_string(port), "/stt", "stt.v1", rng);
   socket.write(as_bytes(handshake.request()));
   Bytes bytes(kReadBytes);
   while (true) {
     bytes.resize(kReadBytes);
     bytes.resize(socket.read(bytes));
-    if (bytes.empty()) return true;
+    if (bytes.empty()) return std::nullopt;
     std::size_t consumed = 0;
     const auto outcome = handshake.handle_bytes(bytes, consumed);
     if (!outcome) {
       socket.finish();
-      return true;
+      return std::nullopt;
     }
-    if (*outcome == websocket::ClientHandshake::Outcome::need_bytes) continue;
-    echo(socket, websocket::Role::client, tail_of(bytes, consumed));
-    return true;
+    if (*outcome == websocket::ClientHandshake::Outcome::accepted) return tail_of(bytes, consumed);
   }
+}
+
+// False: nobody listens.
+bool dial(std::uint16_t port) {
+  const int number = connected(port);
+  if (number < 0) return false;
+  const Socket socket(number);
+  crypto::SystemRng rng;
+  if (auto rest = shaken(socket, port, rng))
+    echo(socket, websocket::Role::client, std::move(*rest));
+  return true;
+}
+
+// The next message or the end; `pending` is what was read.
+websocket::Event next_event(const Socket& socket, websocket::Connection& end, Bytes& pending) {
+  while (true) {
+    auto taken = end.handle_bytes(pending, now());
+    Bytes out(kReadBytes);
+    while (const std::size_t length = end.poll_transmit(out)) {
+      socket.write(ByteView(out).first(length));
+    }
+    if (taken.event) {
+      if (auto* message = std::get_if<websocket::Message>(&*taken.event)) {
+        static Bytes kept;  // the view is into bytes that go
+        kept.assign(message->bytes.begin(), message->bytes.end());
+        message->bytes = kept;
+      }
+      pending = tail_of(pending, taken.consumed);
+      return *taken.event;
+    }
+    pending.resize(kReadBytes);
+    pending.resize(socket.read(pending));
+    if (pending.empty()) return *end.handle_end_of_stream(now());
+  }
+}
+
+int send_to_echo(std::uint16_t port) {
+  const int number = connected(port);
+  if (number < 0) return 1;
+  const Socket socket(number);
+  crypto::SystemRng rng;
+  auto pending = shaken(socket, port, rng);
+  if (!pending) return 1;
+  websocket::Connection end(websocket::Role::client, config_with_text(), rng, now());
+  for (const std::size_t size : {0U, 1U, 125U, 126U, 65535U, 65536U, 1000000U}) {
+    Bytes message(size);
+    rng.fill(message);
+    write_binary(socket, end, message);
+    const auto event = next_event(socket, end, *pending);
+    const auto* back = std::get_if<websocket::Message>(&event);
+    if (back == nullptr || back->is_text || !std::ranges::equal(back->bytes, message)) {
+      std::fprintf(stderr, "no echo of %zu bytes\n", size);
+      return 1;
+    }
+  }
+  end.close(1000, "done", now());
+  const auto event = next_event(socket, end, *pending);
+  const auto* closed = std::get_if<websocket::Closed>(&event);
+  return closed != nullptr && closed->code == 1000 && !closed->by_peer ? 0 : 1;
 }
 
 int listen_for_all() {
@@ -207,8 +280,9 @@ int main(int argc, char** argv) {
   std::uint16_t port = 0;
   const std::string_view number = argc > 2 ? argv[2] : "";
   std::from_chars(number.data(), number.data() + number.size(), port);
+  if (verb == "send" && port != 0) return send_to_echo(port);
   if (verb != "connect" || port == 0) {
-    std::fprintf(stderr, "usage: websocket_echo listen | connect PORT\n");
+    std::fprintf(stderr, "usage: websocket_echo listen | connect PORT | send PORT\n");
     return 2;
   }
   while (dial(port)) {

@@ -1,7 +1,9 @@
-"""python3-websockets as an end under test: `listen` prints its port; `connect PORT` dials until nobody listens."""
+"""python3-websockets as an end under test: `listen` prints its port; `connect PORT` dials until nobody listens; `send PORT`
+fails unless an echo there gives every message back."""
 
 import asyncio
 import logging
+import os
 import sys
 
 import websockets
@@ -35,4 +37,16 @@ async def connect(port: str) -> None:
             pass
 
 
-asyncio.run(listen() if sys.argv[1] == "listen" else connect(sys.argv[2]))
+async def send(port: str) -> None:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/stt", subprotocols=["stt.v1"], **SETTINGS) as socket:
+        for size in (0, 1, 125, 126, 65535, 65536, 1000000):
+            data = os.urandom(size)
+            await socket.send([data[:size // 2], data[size // 2:]])
+            assert await socket.recv() == data, size
+        await socket.send("\u00e4\u20ac")
+        assert await socket.recv() == "\u00e4\u20ac"
+    assert socket.close_code == 1000
+
+
+VERBS = {"listen": listen, "connect": connect, "send": send}
+asyncio.run(VERBS[sys.argv[1]](*sys.argv[2:]))
