@@ -137,8 +137,8 @@ export class SttSession {
   }
 
   /**
-   * A new stream, at once: a byte stream unless the options say otherwise. Throws `closed`; `limit`
-   * after 32,767 streams, or with 1,024 open.
+   * A new stream, at once: a byte stream unless the options say otherwise. The server hears of it
+   * before anything is written. Throws `closed`; `limit` after 32,767 streams, or with 1,024 open.
    */
   openStream(options: Partial<StreamOptions> = {}): SttStream {
     if (this.#end !== undefined) throw new SttError("closed", "the session is over");
@@ -284,6 +284,17 @@ export class SttStream {
   /** Bytes that were written and are not sealed yet. */
   get unsentBytes(): number {
     return this.#unsentBytes;
+  }
+
+  /** Gives our direction up, whoever holds the writer. */
+  reset(code = 0): void {
+    this.#post({ kind: "reset", stream: this.id, code });
+  }
+
+  /** Wants nothing of the stream: both directions end, with the code. */
+  refuse(code = 0): void {
+    this.reset(code);
+    this.#post({ kind: "stop", stream: this.id, code });
   }
 
   /** @internal */

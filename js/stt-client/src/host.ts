@@ -149,6 +149,7 @@ export class SessionHost {
         if (session.open(command.options) !== command.stream) {
           throw new SttError("bad_argument", "streams are opened in order");
         }
+        session.announce(command.stream);
         break;
       case "write":
         session.write(command.stream, command.bytes, this.#now());

@@ -258,6 +258,14 @@ export class Session {
     return id;
   }
 
+  /** Tells the peer of a stream of ours before anything is written to it. */
+  announce(id: number): void {
+    const stream = this.#need(id);
+    if (!stream.needsInit || stream.creditDue) return;
+    stream.creditDue = true; // the credit that it has says nothing new, and carries INIT
+    this.#streamsDue.push(id);
+  }
+
   /**
    * Takes all of `data`, which is not copied; in the message modes it is one message. How much
    * waits is told by `sent` events: whoever writes faster than them fills memory.

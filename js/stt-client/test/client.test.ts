@@ -229,6 +229,19 @@ test("keys rotate under way, in both directions, and nothing is lost", async () 
   assert.equal((await session.closed).code, 0);
 });
 
+test("the server hears of a stream before anything is written to it", async () => {
+  const session = await connected();
+  const peer = peerOf();
+  const stream = session.openStream({ mode: "unordered", priority: 7 });
+  await said(peer, "opened", stream.id);
+  const opened = peer.events.find((event) => event.kind === "opened");
+  assert(opened?.kind === "opened");
+  assert.deepEqual(opened.options, { mode: "unordered", priority: 7, deadlineMs: 0 });
+  peer.session!.write(stream.id, bytesOf(3), performance.now());
+  await peer.flush();
+  assert.deepEqual((await stream.readable.getReader().read()).value, bytesOf(3));
+});
+
 test("cancelling and aborting reach the peer with their codes", async () => {
   const session = await connected();
   const peer = peerOf();
