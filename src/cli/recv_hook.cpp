@@ -15,7 +15,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 65536;
+constexpr std::size_t kMaxUnrun = 65536;
 constexpr int kNotStarted = 127;
 
 /// Our environment without what the command must not see or is told anew.
@@ -99,7 +99,7 @@ void Hooks::wait() {
 }
 
 void Hooks::add(std::string path) {
-  if (waiting_.size() >= kMaxWaiting) {
+  if (waiting_.size() >= kMaxUnrun) {
     ++failed_;
     on_failure_(path, kNotStarted);
     return;

@@ -16,7 +16,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 16;
+constexpr std::size_t kMaxStrangers = 16;
 constexpr std::size_t kMaxRemembered = 1000;
 
 /// A folder stands for what it holds.
@@ -101,7 +101,7 @@ void StrangerGate::judge(const io::stx::Stranger& stranger, std::function<void(b
     refuse_unasked(stranger);
     return answer(false);
   }
-  if (waiting_.size() >= kMaxWaiting) return answer(false);
+  if (waiting_.size() >= kMaxStrangers) return answer(false);
   waiting_.push_back({stranger, std::move(answer)});
   if (waiting_.size() == 1) ask_next();
 }

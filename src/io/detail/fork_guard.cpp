@@ -13,15 +13,15 @@ namespace sealine::io::detail {
 
 namespace {
 
-constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kMarkBytes = 4096;
 
 /// One word on a page that the kernel wipes in a child.
 std::atomic<std::uint64_t>* make_page() {
   void* page =
-      ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, kMarkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   SEALINE_ASSERT(page != MAP_FAILED);
   auto* word = ::new (page) std::atomic<std::uint64_t>(0);
-  if (::madvise(page, kPageBytes, MADV_WIPEONFORK) != 0) {
+  if (::madvise(page, kMarkBytes, MADV_WIPEONFORK) != 0) {
     static std::atomic<std::uint64_t>* by_handler = word;
     ::pthread_atfork(nullptr, nullptr, [] { by_handler->store(0, std::memory_order_relaxed); });
   }

@@ -106,7 +106,7 @@ int for_each_row(sqlite3_stmt* query, Visit visit) {
   return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-std::int64_t unix_now() { return static_cast<std::int64_t>(std::time(nullptr)); }
+std::int64_t unix_seconds() { return static_cast<std::int64_t>(std::time(nullptr)); }
 
 }  // namespace
 
@@ -175,7 +175,7 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, LedgerOptions o
   std::filesystem::path path = std::filesystem::canonical(folder, ec);
   if (ec) return std::unexpected(file_error_of(ec.value()));
   Ledger ledger(std::make_unique<Database>(std::move(path), std::move(options)));
-  const auto purged = ledger.purge(unix_now());
+  const auto purged = ledger.purge(unix_seconds());
   // Another process writes just now: the old rows go another time.
   if (!purged && purged.error().code != Errc::file_locked) return std::unexpected(purged.error());
   return ledger;
@@ -211,7 +211,7 @@ Result<> Ledger::commit(std::span<const LedgerChange> changes, Durability durabi
     int code = database.set_durability(durability);
     if (code == SQLITE_OK) code = database.run(LedgerStatement::begin);
     if (code != SQLITE_OK) return code;
-    const std::int64_t now_s = unix_now();
+    const std::int64_t now_s = unix_seconds();
     for (const LedgerChange& change : changes) {
       const auto which = change.erase ? LedgerStatement::erase : LedgerStatement::put;
       sqlite3_stmt* const query = database.statement(which);

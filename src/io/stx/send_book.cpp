@@ -217,7 +217,7 @@ struct SendPlanner::Batch {
 namespace {
 
 constexpr std::size_t kPlanAhead = 8;
-constexpr unsigned kMaxTries = 3;
+constexpr unsigned kMaxReads = 3;
 
 }  // namespace
 
@@ -292,7 +292,7 @@ void SendPlanner::plan_again(std::shared_ptr<const PlannedItem> plan, unsigned t
       }
       // One that changes time and again would go on for ever; in a pack, alone with itself.
       const bool changed = found->identity != walked.identity;
-      if (changed && tries >= kMaxTries) {
+      if (changed && tries >= kMaxReads) {
         failures.emplace_back(walked, Error{Errc::source_changed});
       } else if (changed) {
         PlannedItem alone;

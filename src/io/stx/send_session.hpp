@@ -158,7 +158,6 @@ class SendSession final : public std::enable_shared_from_this<SendSession>,
   std::optional<Error> lane_fault_;  ///< why lane 0 was closed by us
   std::string current_name_;
   TimePoint began_{};
-  std::uint64_t began_bytes_ = 0;
   bool pumping_ = false;
   bool pump_again_ = false;
   bool finished_ = false;
