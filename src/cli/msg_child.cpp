@@ -33,7 +33,26 @@ struct Pipes {
   }
 };
 
-/// Between fork and exec: only what is safe there.
+/// No signal meets a child that still has the handlers of its parent: they would write into the
+/// parent's own pipe, which would take the signal for its own.
+class SignalsHeld final {
+ public:
+  SignalsHeld() {
+    ::sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+
+  ~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  ::sigset_t before_{};
+};
+
+/// Between fork and exec, with all signals held: only what is safe there.
 [[noreturn]] void become(const char* command, const Pipes& pipes, ::pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -45,7 +64,7 @@ struct Pipes {
     const long limit = ::sysconf(_SC_OPEN_MAX);
     for (int fd = STDERR_FILENO + 1; fd < limit; ++fd) ::close(fd);
   }
-  ::signal(SIGPIPE, SIG_DFL);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   ::sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -63,6 +82,7 @@ Result<std::unique_ptr<Child>> Child::start(const net::any_io_executor& executor
     pipes.close_all();
     return failed;
   }
+  const SignalsHeld held;
   const ::pid_t parent = ::getpid();
   const ::pid_t pid = ::fork();
   if (pid == 0) become(command.c_str(), pipes, parent);

@@ -26,7 +26,8 @@
 #include <utility>
 
 #if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 inlines the two halves of a coroutine frame's allocation apart, and takes them for strangers.
+// g++ 12 inlines the two halves of a coroutine frame's allocation apart, and takes them for
+// strangers.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
 

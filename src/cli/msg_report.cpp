@@ -105,7 +105,7 @@ Failure connect_failure(const io::scp::ConnectFailure& failure, const std::strin
 
 std::optional<Failure> session_failure(const MsgSession& session, Proof proof) {
   if (session.local_failure()) return session.local_failure();
-  if (!session.outcome()) return std::nullopt;
+  if (!session.outcome() || session.has_command_failed()) return std::nullopt;
   const io::scp::Outcome& outcome = *session.outcome();
   const MsgCounts counts = session.counts();
   const std::string peer = printable(session.peer());

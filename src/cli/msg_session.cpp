@@ -170,7 +170,9 @@ net::awaitable<void> MsgSession::end_sending() {
     output_->log(LogLevel::warning, "command failed",
                  {{"peer", settings_.peer}, {"status", static_cast<std::uint64_t>(*status_)}});
     static_cast<void>(co_await channel_.receipts(channel_.sent(), io::scp::as_result));
-    if (!outcome_) abort(io::scp::Code::internal);
+    if (outcome_) co_return;
+    has_command_failed_ = true;
+    abort(io::scp::Code::internal);
     co_return;
   }
   while (!has_peer_ended_ && !outcome_) {

@@ -72,6 +72,9 @@ class MsgSession final {
   /// The channel ended well, but lines of ours were not sent any more.
   [[nodiscard]] bool has_unsent_lines() const noexcept { return has_unsent_; }
 
+  /// The command has failed, and the channel was ended for that.
+  [[nodiscard]] bool has_command_failed() const noexcept { return has_command_failed_; }
+
   /// Messages of the peer or receipts of ours came: it has sealed an answer to our proof.
   [[nodiscard]] bool was_answered() const noexcept;
 
@@ -120,6 +123,7 @@ class MsgSession final {
   Clock::time_point last_moved_;
   bool has_peer_ended_ = false;
   bool has_unsent_ = false;
+  bool has_command_failed_ = false;
   bool is_aborted_ = false;
 };
 

@@ -169,6 +169,11 @@ bool ChannelEnd::Machine::write_part(SealRun& run) {
   if (!part_open && begun == outbox_base + outbox.size()) return false;
   const std::uint64_t number = part_open ? begun - 1 : begun;
   const auto index = static_cast<std::size_t>(number - outbox_base);
+  // END is queued however full the window is, and begins, as every message, when there is room.
+  const bool is_end = end_sent && index + 1 == outbox.size();
+  if (is_end && (index >= limits.window_messages || outbox.bytes() >= limits.window_bytes)) {
+    return false;
+  }
   const std::size_t offset = part_open ? part_offset : 0;
   const ByteView rest = outbox[index].subspan(offset);
   const bool last = rest.size() <= kPartBytes;

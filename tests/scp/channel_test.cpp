@@ -347,6 +347,29 @@ TEST(ScpChannel, ends_when_both_have_ended) {
   EXPECT_EQ(pair.server->outcome()->unknown, 0U);
 }
 
+// SPEC scp.md#receipts
+TEST(ScpChannel, end_waits_for_room_as_every_message_does) {
+  struct Case {
+    std::size_t messages;
+    std::size_t bytes;
+  };
+
+  for (const auto& [messages, bytes] : {Case{1024, 1}, Case{1, 1'500'000}, Case{2, 1U << 19U}}) {
+    Pair pair;
+    pair.connect();
+    for (std::size_t i = 0; i < messages; ++i) {
+      ASSERT_TRUE(pair.client->send(Bytes(bytes)));
+    }
+    pair.client->end(pair.now);
+    pair.settle();
+    EXPECT_EQ(take_all(*pair.server).size(), messages);
+    pair.settle();
+    EXPECT_FALSE(pair.server->outcome());
+    EXPECT_TRUE(pair.server->at_end());
+    EXPECT_EQ(pair.client->receipted(), messages + 1);
+  }
+}
+
 // SPEC scp.md#codes
 TEST(ScpChannel, silence_is_a_timeout_and_keep_alive_prevents_it) {
   Pair pair;

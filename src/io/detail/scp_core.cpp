@@ -319,7 +319,7 @@ void ChannelCore::handle_event(const ::sealine::scp::Event& event) {
         if constexpr (std::is_same_v<What, ::sealine::scp::KeyShown>) {
           judge(what.key);
         } else if constexpr (std::is_same_v<What, ::sealine::scp::ReconnectDue>) {
-          dial();
+          dial_again();
         } else if constexpr (std::is_same_v<What, ::sealine::scp::MessageReady>) {
           // settle() looks for it
         } else {

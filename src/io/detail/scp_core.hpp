@@ -213,6 +213,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   // --- connections (scp_core_connect.cpp)
 
   void dial();
+  void dial_again();
   void dialled(const error_code& ec, Socket socket);
   void judge(const crypto::PublicKey& key);
   void judged(Verdict verdict);
@@ -274,6 +275,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   bool opened_ = false;
   bool was_connected_ = false;
   bool abandoned_ = false;
+  std::uint8_t unopened_ = 0;  ///< connections that ended before the channel was first open
 };
 
 /// Waits for a call of the core's: `begin(core, ticket, waiter)` starts it. Its cancellation ends

@@ -16,6 +16,9 @@ using ::sealine::scp::ChannelEnd;
 
 namespace {
 
+/// Of a channel that can be resumed, before anything was open.
+constexpr int kAttemptsToOpen = 3;
+
 bool proves_by_key(Mode mode) {
   return mode == Mode::mutual || mode == Mode::pinned || mode == Mode::pinned_psk;
 }
@@ -83,6 +86,15 @@ void ChannelCore::dial() {
       });
   dialer_ = dialer;
   dialer->start(host_, port_, client_->family);
+}
+
+// A server that will not have us ends each connection after our last handshake message, and so may
+// an unlucky wire: that is told apart by a few attempts, not by those of the five minutes that a
+// channel with something in it deserves.
+void ChannelCore::dial_again() {
+  if (opened_ || ++unopened_ < kAttemptsToOpen) return dial();
+  connect_failed({Errc::truncated});
+  drop();
 }
 
 void ChannelCore::dialled(const error_code& ec, Socket socket) {
