@@ -84,9 +84,9 @@ inline std::map<std::string, std::string> tree_of(const std::filesystem::path& r
 }
 
 /// A relay between senders and a receiver that can cut what passes it.
-class CuttingProxy {
+class FaultyRelay {
  public:
-  CuttingProxy(net::io_context& context, std::uint16_t target)
+  FaultyRelay(net::io_context& context, std::uint16_t target)
       : acceptor_(context, {net::ip::address_v4::loopback(), 0}), target_(target) {
     net::co_spawn(context, accept(), net::detached);
   }
@@ -205,7 +205,7 @@ class StxLoopback {
   }
 
   /// A relay in front of it; senders go that way from now on.
-  CuttingProxy& through_proxy() {
+  FaultyRelay& through_proxy() {
     if (!proxy) proxy.emplace(context, listening().port());
     return *proxy;
   }
@@ -266,7 +266,7 @@ class StxLoopback {
   std::function<void(stx::ReceiveOptions&)> configure;  ///< before the receiver is made
   stx::SendOptions send_options;
   std::optional<stx::Receiver> receiver;
-  std::optional<CuttingProxy> proxy;
+  std::optional<FaultyRelay> proxy;
   std::optional<Result<stx::ReceiveReport>> receive_report;
   std::vector<stx::FileEvent> received;
   std::vector<stx::FileEvent> sent;
