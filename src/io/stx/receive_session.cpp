@@ -426,11 +426,12 @@ void ReceiveSession::handle(const core::SessionOver& event) {
   if (!is_clean && !end_.error) {
     end_.error = event.fault.code != Errc{} ? event.fault : Error{core::errc_of(event.code)};
   }
-  for (LanePtr& lane : lanes_) {
+  for (LanePtr& place : lanes_) {
+    const LanePtr lane = place;
     if (!lane) continue;
     write_frames(lane);
     lane->socket->finish();
-    lane = nullptr;
+    place = nullptr;
   }
   finish_disk();
 }

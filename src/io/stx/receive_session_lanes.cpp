@@ -258,7 +258,8 @@ void ReceiveSession::opened(const LanePtr& lane, OpenBatch& batch) {
 
 // --- out
 
-void ReceiveSession::write_frames(const LanePtr& lane) {
+void ReceiveSession::write_frames(const LanePtr& written) {
+  const LanePtr lane = written;  // a write that fails ends the lane and takes it out of lanes_
   std::shared_ptr<SealBatch> batch;
   const auto send = [&] {
     batch->run(thread_engine());

@@ -181,7 +181,8 @@ bool SendSession::take_frame(const LanePtr& lane, MutableBytes in, std::size_t& 
 
 // --- out
 
-void SendSession::fill(const LanePtr& lane) {
+void SendSession::fill(const LanePtr& filled) {
+  const LanePtr lane = filled;  // a write that fails ends the lane and takes it out of lanes_
   const std::size_t ahead =
       shared_->work.blocks_inline
           ? kBatchesAhead
