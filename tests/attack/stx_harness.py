@@ -6,6 +6,7 @@ nothing outside of its directory has changed, that its memory stayed within boun
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import random
 import socket
@@ -30,6 +31,8 @@ STX_SEND, STX_RECV = st.binaries() / "stx-send", st.binaries() / "stx-recv"
 KEY = bytes(range(100, 132))
 BLOCK = 1 << 14
 MIB = 1 << 20
+# Of a file up to 1 MiB a receiver keeps no part, as of a pack: what is to be interrupted has more blocks than this.
+PACK_BLOCKS = MIB // BLOCK
 # Of a whole receiver, whatever its senders do: windows, packs and META of some sessions at once.
 MEMORY_BUDGET = 192 * MIB
 _numbers = itertools.count()
@@ -152,7 +155,11 @@ class Receiving:
         self.program = st.Program([*self.wrap, *argv, *self.options],
                                   env=st.environment(self.case.place / f"state-{self.name}", **extra))
         self.case.addCleanup(self.program.kill)
-        self.port = int(self.program.wait_line(r"listening on 127\.0\.0\.1:(\d+)").group(1))
+        if "--json" in self.options:
+            st.wait_until(lambda: b"\n" in self.program.output, what="the first event")
+            self.port = int(json.loads(bytes(self.program.output).split(b"\n")[0])["address"].rsplit(":", 1)[1])
+        else:
+            self.port = int(self.program.wait_line(r"listening on 127\.0\.0\.1:(\d+)").group(1))
         self.address = ("127.0.0.1", self.port)
         self.own_name = f"127.0.0.1:{self.port}"
 

@@ -56,7 +56,7 @@ class StcpForm(stx_harness.StxCase):
     def test_known_sender_has_a_key_of_his_own(self) -> None:
         """Two senders are two peers: what one has begun the other does not see."""
         receiver = self.receive(key=None)
-        item = lambda: stx1.Item([stx1.Entry(b"f", bytes(8 * stx_harness.BLOCK))])  # noqa: E731
+        item = lambda: stx1.Item([stx1.Entry(b"f", bytes(2 * stx_harness.MIB))])  # noqa: E731
         with receiver.connect(static=KeyPair()) as client:
             client.send_item(item(), stop_after=4)
         with receiver.connect(static=KeyPair()) as client:

@@ -122,9 +122,9 @@ class Race(stx_harness.StxCase):
             with receiver.connect() as client:
                 for n in range(0, total, 50):
                     result = client.send_item(Item([Entry(b"d/f%d" % i, b"evil") for i in range(n, n + 49)]))
-                    self.assertEqual(result.code, 0)
-                    refused += len(result.left_out)
-                    taken += 49 - len(result.left_out)
+                    self.assertIn(result.code, (0, 5, 10, 11))
+                    refused += len(result.left_out) if result.code == 0 else 49
+                    taken += 49 - len(result.left_out) if result.code == 0 else 0
                     result = client.send_item(Item([Entry(b"d/g%d" % n, DATA[:BLOCK])]))
                     refused += result.code != 0
                     taken += result.code == 0

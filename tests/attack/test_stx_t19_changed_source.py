@@ -5,10 +5,10 @@ import os
 
 import stx_harness
 from badwire import Badwire
-from stx_harness import BLOCK, Entry, Item, content, st, stx1, total_sent
+from stx_harness import BLOCK, PACK_BLOCKS, Entry, Item, content, st, stx1, total_sent
 
-DATA = content(12 * BLOCK + 77, 19)
-HAVE = 8
+DATA = content((PACK_BLOCKS + 8) * BLOCK + 77, 19)
+HAVE = PACK_BLOCKS + 4
 OPTIONS = ["--block", "16KiB", "--compress", "never"]
 MTIME = stx1.items.MTIME
 
@@ -22,11 +22,17 @@ class Changed(stx_harness.StxCase):
         super().setUp()
         self.receiver = self.receive()
 
-    def begin(self, name: str) -> None:
-        """Leaves eight durable blocks of DATA at the receiver, under the key that the real sender has too."""
+    def begin(self, *names: str) -> None:
+        """Leaves HAVE durable blocks of DATA at the receiver, under the key that the real sender has too."""
         with self.receiver.connect() as client:
-            client.send_item(Item([Entry(name.encode(), DATA)]), stop_after=HAVE)
-        self.assertEqual((self.receiver.root / f".{name}.stxpart").stat().st_nlink, 1)
+            for name in names:
+                item = client.announce(Item([Entry(name.encode(), DATA)]))
+                self.assertEqual(client.next(stx1.META_OK).fields, (item.number, 0, 0))
+                for seq, block in enumerate(item.blocks[:HAVE]):
+                    client.block(item.number, seq, block)
+            while client.durable < client.out.ctr:
+                client.next(stx1.ACK)
+        self.assertEqual(self.receiver.parts(), sorted(f".{name}.stxpart" for name in names))
 
     def go_on(self, name: str, data: bytes, start: int) -> None:
         """The real sender takes it up: how many bytes that costs says where it began."""
@@ -40,18 +46,21 @@ class Changed(stx_harness.StxCase):
         self.assertGreaterEqual(sent, need)
         self.assertLess(sent, need + 6000, f"began before block {start}")
         self.assertEqual(os.stat(self.receiver.root / name).st_mtime_ns, MTIME)
-        self.assertEqual(self.receiver.parts(), [])
+        if len(data) > stx_harness.MIB:  # a pack has no part, and leaves an old one to `recv --discard`
+            self.assertNotIn(f".{name}.stxpart", self.receiver.parts())
 
     def test_sources(self) -> None:
         rows = {
-            "same": (DATA, 8), "byte-before": (flipped(DATA, 3 * BLOCK + 5), 3), "first-byte": (flipped(DATA, 0), 0),
-            "last-byte-before": (flipped(DATA, HAVE * BLOCK - 1), 7), "first-byte-after": (flipped(DATA, HAVE * BLOCK), 8),
-            "last-byte": (flipped(DATA, len(DATA) - 1), 8), "grown": (DATA + content(3 * BLOCK, 1), 8),
-            "shrunk-behind": (DATA[:10 * BLOCK], 8), "shrunk-before": (DATA[:5 * BLOCK], 5),
-            "shrunk-in-a-block": (DATA[:5 * BLOCK + 9], 5), "emptied": (b"", 0), "all-new": (content(len(DATA), 5), 0)}
+            "same": (DATA, HAVE), "byte-before": (flipped(DATA, 3 * BLOCK + 5), 3), "first-byte": (flipped(DATA, 0), 0),
+            "last-byte-before": (flipped(DATA, HAVE * BLOCK - 1), HAVE - 1),
+            "first-byte-after": (flipped(DATA, HAVE * BLOCK), HAVE), "last-byte": (flipped(DATA, len(DATA) - 1), HAVE),
+            "grown": (DATA + content(3 * BLOCK, 1), HAVE), "shrunk-behind": (DATA[:(HAVE + 2) * BLOCK], HAVE),
+            "shrunk-before": (DATA[:(HAVE - 2) * BLOCK], HAVE - 2),
+            "shrunk-in-a-block": (DATA[:(HAVE - 2) * BLOCK + 9], HAVE - 2), "shrunk-to-a-pack": (DATA[:5 * BLOCK], 0),
+            "emptied": (b"", 0), "all-new": (content(len(DATA), 5), 0)}
+        self.begin(*rows)
         for name, (data, start) in rows.items():
             with self.subTest(name):
-                self.begin(name)
                 self.go_on(name, data, start)
 
     def test_parts(self) -> None:
@@ -68,10 +77,10 @@ class Changed(stx_harness.StxCase):
 
         rows = {"damaged": (damage(4 * BLOCK + 1), 4), "damaged-first": (damage(0), 0),
                 "truncated": (lambda p: os.truncate(p, 2 * BLOCK + 100), 2), "emptied": (lambda p: os.truncate(p, 0), 0),
-                "gone": (lambda p: p.unlink(), 0), "longer": (lambda p: os.truncate(p, 40 * BLOCK), 8)}
+                "gone": (lambda p: p.unlink(), 0), "longer": (lambda p: os.truncate(p, 2 * len(DATA)), HAVE)}
+        self.begin(*rows)
         for name, (act, start) in rows.items():
             with self.subTest(name):
-                self.begin(name)
                 act(self.receiver.root / f".{name}.stxpart")
                 self.go_on(name, DATA, start)
 

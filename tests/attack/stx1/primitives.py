@@ -88,7 +88,10 @@ def zstd_compress(data: bytes, window_log: int = 0) -> bytes:
     size = _zstd.ZSTD_compress2(context, out, ctypes.c_size_t(bound), data, ctypes.c_size_t(len(data)))
     _zstd.ZSTD_freeCCtx(context)
     assert size <= bound
-    return out.raw[:size]
+    frame = bytearray(out.raw[:size])
+    if window_log:
+        frame[5] = (window_log - 10) << 3  # the library takes no more than the data need
+    return bytes(frame)
 
 
 def zstd_decompress(data: bytes, size: int) -> bytes | None:
