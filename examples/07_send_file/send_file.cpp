@@ -16,7 +16,6 @@ int main(int argc, char** argv) {
   const std::string host = argv[argc - 2];
   const auto port = static_cast<std::uint16_t>(std::atoi(argv[argc - 1]));
 
-  // [send]
   stx::SendOptions options;
   options.on_connected = [](const stx::Connected& peer) {
     std::fprintf(stderr, "connected to %s %s\n", peer.peer.c_str(), describe(peer).c_str());
@@ -33,6 +32,5 @@ int main(int argc, char** argv) {
               static_cast<unsigned long long>(report->files),
               static_cast<unsigned long long>(report->sent_bytes),
               static_cast<unsigned long long>(report->resumed_bytes + report->skipped_bytes));
-  // [send]
   return report->failures.empty() ? 0 : 1;
 }

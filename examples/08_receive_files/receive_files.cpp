@@ -10,7 +10,6 @@
 namespace net = sealine::io::net;
 namespace stx = sealine::io::stx;
 
-// [receive]
 net::awaitable<void> serve(stx::ReceiveOptions options, std::uint16_t port) {
   stx::Receiver receiver(co_await net::this_coro::executor, std::move(options));
   if (const auto opened = receiver.open(); !opened) {
@@ -27,8 +26,6 @@ net::awaitable<void> serve(stx::ReceiveOptions options, std::uint16_t port) {
   std::fflush(stdout);
   (void)co_await receiver.run();
 }
-
-// [receive]
 
 int main(int argc, char** argv) {
   if (argc < 2) return std::fprintf(stderr, "usage: receive_files FOLDER [PORT]\n"), 2;
