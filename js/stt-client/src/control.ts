@@ -215,3 +215,27 @@ function streamMessage(code: number, args: Arguments): StreamMessage | undefined
       return undefined;
   }
 }
+
+/** What a code of CLOSE means, in words for people. */
+export function closeText(code: number): string {
+  switch (code) {
+    case CloseCode.normal:
+      return "closed";
+    case CloseCode.protocol:
+      return "the protocol was broken";
+    case CloseCode.flow:
+      return "more was sent than credit allowed";
+    case CloseCode.stream:
+      return "a stream's rules were broken";
+    case CloseCode.keys:
+      return "the rotation of keys failed";
+    case CloseCode.limit:
+      return "a limit was reached";
+    case CloseCode.idle:
+      return "nothing was heard for too long";
+    case CloseCode.internal:
+      return "the other end failed";
+    default:
+      return `closed with code ${code}`;
+  }
+}

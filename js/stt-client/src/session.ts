@@ -1,12 +1,11 @@
-import { concat, constantTimeEqual, Reader, varint, type Bytes } from "./bytes.js";
+import { concat, constantTimeEqual, varint, type Bytes } from "./bytes.js";
 import {
   CloseCode,
+  closeText,
   encodeControl,
   maxCloseReasonBytes,
   parseControl,
   type ControlMessage,
-  type Rotate,
-  type Rotated,
   type SessionMessage,
   type StreamMessage,
 } from "./control.js";
@@ -17,65 +16,21 @@ import {
   lastStreamId,
   maxMessageBytes,
   maxStreamsOfPeer,
-  streamModes,
   usualLimits,
   usualStream,
   type Limits,
   type Padding,
   type StreamOptions,
 } from "./limits.js";
+import { encodeInit, takeInit } from "./stream-init.js";
 import { paddedPlaintext, plaintextLimit, withoutPadding } from "./padding.js";
 import { parseData, ReceiveStream, StreamFault } from "./receive-stream.js";
 import { ReceiveRotation, SendRotation } from "./rotation.js";
+import { Schedule } from "./schedule.js";
 import { SendStream, type Outgoing } from "./send-stream.js";
+import type { SessionConfig, SessionEnd, SessionEvent, OutgoingFrame, Role } from "./session-events.js";
 
-export type Role = "initiator" | "responder";
-
-export interface SessionConfig {
-  readonly role: Role;
-  readonly sessionId: Bytes;
-  readonly forwardSecrecy: boolean;
-  readonly padding?: Padding;
-  readonly limits?: Partial<Limits>;
-}
-
-/** How a session ended. */
-export interface SessionEnd {
-  readonly code: number;
-  /** The peer's words where it closed: quote them before they are shown. */
-  readonly reason: string;
-  readonly byPeer: boolean;
-  /** What exactly, where it was no normal end. */
-  readonly error: SttError | undefined;
-}
-
-export type SessionEvent =
-  | { readonly kind: "opened"; readonly stream: number; readonly options: StreamOptions }
-  | {
-      readonly kind: "data"; // of a byte stream, or a whole message
-      readonly stream: number;
-      readonly bytes: Bytes;
-      readonly credit: number; // for consume(), once the application is done with them
-    }
-  | { readonly kind: "end"; readonly stream: number } // the peer's FIN
-  | { readonly kind: "reset"; readonly stream: number; readonly code: number }
-  | { readonly kind: "stopped"; readonly stream: number; readonly code: number }
-  | { readonly kind: "sent"; readonly stream: number; readonly bytes: number }
-  | { readonly kind: "closed"; readonly stream: number } // both directions are over
-  // Keys are made outside, where promises are: each of these is answered by a call.
-  | { readonly kind: "prepare_rotation"; readonly withEphemeral: boolean } // rotationPrepared
-  | { readonly kind: "answer_rotation"; readonly question: Rotate } // rotationAnswered
-  | { readonly kind: "finish_rotation"; readonly answer: Rotated } // rotationFinished
-  | { readonly kind: "rotated"; readonly sender: Role; readonly epoch: number }
-  | { readonly kind: "ended"; readonly end: SessionEnd };
-
-/** A frame to be sealed and sent, in this order. */
-export interface OutgoingFrame {
-  readonly head: FrameHead;
-  readonly plaintext: Bytes;
-  /** The last one: CLOSE. The connection follows. */
-  readonly isLast: boolean;
-}
+export type { OutgoingFrame, Role, SessionConfig, SessionEnd, SessionEvent } from "./session-events.js";
 
 interface Stream {
   readonly id: number;
@@ -88,7 +43,6 @@ interface Stream {
   creditDue: boolean;
   needsInit: boolean;
   endSaid: boolean;
-  isQueued: boolean;
   deficit: number;
 }
 
@@ -116,7 +70,7 @@ export class Session {
   readonly #receiveCredit: ReceiveCredit;
   readonly #streams = new Map<number, Stream>();
   readonly #seenOfPeer = new Set<number>();
-  readonly #schedule = new Map<number, number[]>(); // by priority, whose turn it is
+  readonly #schedule = new Schedule();
   #state: "active" | "closing" | "closed" = "active";
   #closing: { code: number; reason: string } | undefined;
   #draining = false;
@@ -646,9 +600,7 @@ export class Session {
   #initOf(stream: Stream): Bytes {
     if (!stream.needsInit) return new Uint8Array(0);
     stream.needsInit = false;
-    const { mode, priority, deadlineMs } = stream.options;
-    const start = new Uint8Array([streamModes.indexOf(mode), priority]);
-    return concat(start, varint(deadlineMs));
+    return encodeInit(stream.options);
   }
 
   #frame(
@@ -672,36 +624,18 @@ export class Session {
     return { head, plaintext, isLast: false };
   }
 
-  // Whose turn it is: the highest priority first, and within it each stream in turn.
   #nextTurn(): Stream | undefined {
-    for (const priority of [...this.#schedule.keys()].sort((a, b) => a - b)) {
-      const turns = this.#schedule.get(priority)!;
-      for (let id = turns[0]; id !== undefined; id = turns[0]) {
-        const stream = this.#streams.get(id);
-        if (stream?.sending.hasWaiting === true) return stream;
-        if (stream !== undefined) stream.isQueued = false;
-        turns.shift();
-      }
-      this.#schedule.delete(priority);
-    }
-    return undefined;
+    const id = this.#schedule.next((each) => this.#streams.get(each)?.sending.hasWaiting === true);
+    return id === undefined ? undefined : this.#streams.get(id);
   }
 
   #endTurn(stream: Stream, goesOn: boolean): void {
-    const turns = this.#schedule.get(stream.options.priority)!;
-    turns.shift();
     stream.deficit = 0;
-    stream.isQueued = goesOn;
-    if (goesOn) turns.push(stream.id);
+    this.#schedule.endTurn(stream.id, stream.options.priority, goesOn);
   }
 
   #wake(stream: Stream): void {
-    if (stream.isQueued || !stream.sending.hasWaiting) return;
-    stream.isQueued = true;
-    const { priority } = stream.options;
-    const turns = this.#schedule.get(priority);
-    if (turns === undefined) this.#schedule.set(priority, [stream.id]);
-    else turns.push(stream.id);
+    if (stream.sending.hasWaiting) this.#schedule.wake(stream.id, stream.options.priority);
   }
 
   // --- streams and the end
@@ -719,7 +653,6 @@ export class Session {
       creditDue: false,
       needsInit: false,
       endSaid: false,
-      isQueued: false,
       deficit: 0,
     };
     if (this.#isOurs(id)) ++this.#openOfOurs;
@@ -794,50 +727,10 @@ export class Session {
   }
 }
 
-/** `mode u8 | prio u8 | deadline_ms varint` at the front of a body, and the rest. */
-function takeInit(body: Bytes): [StreamOptions, Bytes] {
-  try {
-    const reader = new Reader(body);
-    const mode = streamModes[reader.u8()];
-    const priority = reader.u8();
-    const deadline = reader.varint();
-    if (mode !== undefined && deadline <= 0xffffffffn) {
-      return [{ mode, priority, deadlineMs: Number(deadline) }, reader.rest()];
-    }
-  } catch {
-    // said below: whatever is wrong with them is one fault
-  }
-  throw new StreamFault(CloseCode.protocol);
-}
-
 function shortened(reason: string): string {
   let text = reason;
   while (new TextEncoder().encode(text).length > maxCloseReasonBytes) {
     text = text.slice(0, Math.floor(text.length / 2));
   }
   return text;
-}
-
-/** What a code of CLOSE means, in words for people. */
-export function closeText(code: number): string {
-  switch (code) {
-    case CloseCode.normal:
-      return "closed";
-    case CloseCode.protocol:
-      return "the protocol was broken";
-    case CloseCode.flow:
-      return "more was sent than credit allowed";
-    case CloseCode.stream:
-      return "a stream's rules were broken";
-    case CloseCode.keys:
-      return "the rotation of keys failed";
-    case CloseCode.limit:
-      return "a limit was reached";
-    case CloseCode.idle:
-      return "nothing was heard for too long";
-    case CloseCode.internal:
-      return "the other end failed";
-    default:
-      return `closed with code ${code}`;
-  }
 }
