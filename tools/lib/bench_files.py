@@ -270,8 +270,7 @@ class FileRunner:
 
     @staticmethod
     def words(process):
-        process.errors.seek(0)
-        return process.errors.read().decode(errors="replace").strip()[-300:]
+        return os.pread(process.errors.fileno(), 1 << 16, 0).decode(errors="replace").strip()[-300:]
 
     def key(self):
         return self.place() / "key"
@@ -285,15 +284,14 @@ class FileRunner:
         if not self.key().exists():
             command = [self.programs / "sealine", "key", "new", "-o", self.key()]
             subprocess.run(command, check=True, capture_output=True, timeout=30)
-        command = [
-            self.programs / "sealine", "recv", "-l", "127.0.0.1:0", target, "--key", self.key(), "--once", "--json",
-        ]  # fmt: skip
-        process = self.start(command, contestant, stdout=subprocess.PIPE)
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["t"] == "listening":
-                return process, int(event["address"].rpartition(":")[2])
-        raise Failure(f"sealine recv: {self.words(process)}")
+        command = [self.programs / "sealine", "recv", "-l", "127.0.0.1:0", target, "--key", self.key(), "--once"]
+        process = self.start(command, contestant)
+
+        def port():
+            return re.search(r"listening on 127\.0\.0\.1:(\d+)", self.words(process))
+
+        wait_until(port, "sealine recv")
+        return process, int(port().group(1))
 
     def serve_sshd(self, _contestant, _work, _target):
         place = self.place() / "ssh"
