@@ -54,6 +54,9 @@ class LineEnds {
   /// Ends what waits, and all later reads and writes, with cancelled.
   virtual void cancel() = 0;
 
+  /// Somebody types the lines.
+  [[nodiscard]] virtual bool is_terminal() const noexcept { return false; }
+
  protected:
   LineEnds() = default;
 };
@@ -70,6 +73,8 @@ class StandardLines final : public LineEnds {
 
   /// Standard output goes on: what has come is still to be said.
   void cancel() override { input_->cancel(); }
+
+  [[nodiscard]] bool is_terminal() const noexcept override { return input_->is_terminal(); }
 
  private:
   StandardInput* input_;

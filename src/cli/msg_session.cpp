@@ -22,6 +22,11 @@ constexpr std::size_t kPieceBytes = std::size_t{64} << 10U;
 /// The largest message that this program takes or sends (scp.md, limits).
 constexpr std::size_t kLineBytes = scp::Limits{}.max_message_bytes;
 
+/// CLOSE{0} of the other end.
+bool is_closed_by_peer(const io::scp::Outcome& outcome) {
+  return outcome.by_peer && outcome.code == io::scp::Code::normal;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -93,10 +98,31 @@ net::awaitable<void> MsgSession::send() {
     }
     if (*n == 0) break;
     lines.append({buffer.get(), *n});
-    if (!co_await send_lines(lines)) co_return;
+    if (co_await send_lines(lines)) continue;
+    co_await let_command_end();
+    co_return;
   }
-  if (!lines.rest().empty() && !co_await send_line(lines.rest())) co_return;
-  co_await end_sending();
+  const bool is_all_sent = lines.rest().empty() || co_await send_line(lines.rest());
+  if (is_all_sent) {
+    co_await end_sending();
+  } else {
+    co_await let_command_end();
+  }
+}
+
+/// A peer that closes has not taken back what it sent: the command gets all of it and ends in its
+/// own time, though nobody reads it any more.
+net::awaitable<void> MsgSession::let_command_end() {
+  if (places_.command == nullptr) co_return;
+  const io::scp::Outcome how = co_await channel_.closed();
+  if (!is_closed_by_peer(how)) co_return;
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  for (;;) {
+    const auto n = co_await places_.ends.read({buffer.get(), kPieceBytes});
+    if (!n) co_return;
+    if (*n == 0) break;
+  }
+  status_ = co_await places_.command->wait();
 }
 
 net::awaitable<bool> MsgSession::send_lines(LineBuffer& lines) {
@@ -161,6 +187,7 @@ net::awaitable<void> MsgSession::give_up_line(Error error) {
 }
 
 net::awaitable<void> MsgSession::end_sending() {
+  has_ended_ = true;
   if (places_.command == nullptr) {
     channel_.end();
     co_return;
@@ -192,6 +219,11 @@ net::awaitable<void> MsgSession::receive() {
     if (!co_await take_batch()) co_return;
   }
   has_peer_ended_ = true;
+  const bool goes_on = !has_ended_ && channel_.state() == io::scp::State::open;
+  if (goes_on && places_.ends.is_terminal()) {
+    output_->say(
+        fmt::format("{} has ended; end your input (Ctrl-D) too", printable(settings_.peer)));
+  }
   if (places_.command != nullptr || places_.events == nullptr) places_.ends.close_output();
   peer_ended_.cancel();
 }
@@ -232,7 +264,7 @@ net::awaitable<void> MsgSession::watch() {
 }
 
 void MsgSession::stop_waiting() {
-  places_.ends.cancel();
+  if (places_.command == nullptr || !is_closed_by_peer(*outcome_)) places_.ends.cancel();
   up_pause_.cancel();
   idle_.cancel();
   peer_ended_.cancel();

@@ -89,6 +89,7 @@ class MsgSession final {
   [[nodiscard]] net::awaitable<void> send();
   [[nodiscard]] net::awaitable<bool> send_lines(LineBuffer& lines);
   [[nodiscard]] net::awaitable<bool> send_line(std::string_view line);
+  [[nodiscard]] net::awaitable<void> let_command_end();
   [[nodiscard]] net::awaitable<void> end_sending();
   [[nodiscard]] net::awaitable<void> receive();
   [[nodiscard]] net::awaitable<bool> take_batch();
@@ -121,6 +122,7 @@ class MsgSession final {
   std::optional<io::scp::Outcome> outcome_;
   std::optional<int> status_;
   Clock::time_point last_moved_;
+  bool has_ended_ = false;
   bool has_peer_ended_ = false;
   bool has_unsent_ = false;
   bool has_command_failed_ = false;

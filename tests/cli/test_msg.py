@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -96,6 +97,16 @@ class Lines(MsgCase):
         client.close_stdin()
         self.finish(client)
         self.finish(listener)
+
+    def test_who_types_is_told_that_the_peer_has_ended(self) -> None:
+        listener = self.listener("msg", "-l", "127.0.0.1:0", stdin="null")
+        keyboard, terminal = pty.openpty()
+        with os.fdopen(terminal, "rb") as stdin, os.fdopen(keyboard, "wb", buffering=0) as typing:
+            client = self.program("msg", listener.name, stdin=stdin)
+            client.wait_line(rf"^sealine: {re.escape(listener.name)} has ended; end your input \(Ctrl-D\) too$")
+            typing.write(b"last words\n\x04")
+            self.finish(client)
+        self.assertEqual(b"last words\n", self.finish(listener))
 
     def test_one_channel_is_served_and_others_are_refused(self) -> None:
         listener = self.listener("msg", "-l", "127.0.0.1:0", stdin="null")
