@@ -12,7 +12,7 @@ _sealine() {
   local network='-4 -6 --handshake-timeout --idle-timeout --retry --limit-rate'
   local trust='--trust --peer-key --identity --allow --psk-file --anonymous --pad'
   local transfer='--key --trust --peer-key --identity --allow --progress'
-  local commands='send recv pipe tunnel msg key peers legacy explain version help'
+  local commands='send recv pipe tunnel msg stt web key peers legacy explain version help'
   local topics="$commands options trust exit-codes files events"
 
   local command='' action='' word i
@@ -37,23 +37,27 @@ _sealine() {
     --color) candidates='auto always never' ;;
     --log-format) candidates='text json' ;;
     --trust) candidates='new ask pinned' ;;
-    --pad) candidates='none 256 padme' ;;
+    --pad)
+      candidates='none 256 padme'
+      [[ $command == stt || $command == web ]] && candidates='none 128 256 512 1024 full'
+      ;;
     --iv) candidates='16 24 32' ;;
     --role) candidates='client server' ;;
     --compress) candidates='auto never always' ;;
     --progress) candidates='auto always never' ;;
     --on-conflict) candidates='fail rename overwrite newer' ;;
     --lanes) candidates='1 2 4 8 16' ;;
-    --state-dir | --out)
+    --state-dir | --out | --dir)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return
       ;;
-    --identity | --allow | --psk-file | --key | -o | --output)
+    --identity | --allow | --psk-file | --key | --seed-file | -o | --output)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
     --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l | \
-      --name | --block | --exclude | --quota | --hook | --exec | --rotate-bytes | --rotate-after | --max-rate)
+      --name | --block | --exclude | --quota | --hook | --exec | --rotate-bytes | --rotate-after | --max-rate | \
+      --forward | -L | --origin)
       return
       ;;
   esac
@@ -65,6 +69,18 @@ _sealine() {
       msg)
         candidates="-l --listen --exec --receipts --reconnect --rotate-bytes --rotate-after --max-rate"
         candidates+=" $trust $network $common $(_sealine_peers)"
+        ;;
+      stt)
+        case $action in
+          '') candidates='listen connect forward' ;;
+          listen) candidates='--echo --exec --forward --origin' ;;
+          connect) candidates='--exec' ;;
+          forward) candidates='-L --unsafe-listen' ;;
+        esac
+        [[ -n $action ]] && candidates+=" --seed-file --passphrase --pad $network $common"
+        ;;
+      web)
+        candidates="-l --listen --new-seed --seed-file --dir --origin --unsafe-listen --pad $network $common"
         ;;
       send | stx-send)
         if [[ $cur != -* ]]; then

@@ -104,6 +104,15 @@ void add_recv(CLI::App& app, OptionTexts& t) {
   add_transfer_trust(app, t);
 }
 
+/// What both commands of STT sessions know.
+void add_stt(CLI::App& app, OptionTexts& t) {
+  app.add_option("--seed-file", t.stt.seed_file);
+  app.add_option("--pad", t.pad);
+  app.add_option("--origin", t.stt.origins)->allow_extra_args(false);
+  app.add_flag("--unsafe-listen", t.unsafe_listen);
+  add_network(app, t);
+}
+
 /// A command with all its options, and how they become its values.
 struct Entry {
   CLI::App* app;
@@ -175,6 +184,33 @@ void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entrie
                          return out;
                        }});
   }
+
+  CLI::App& stt = command(app, "stt");
+  using Role = SttOptions::Role;
+  for (const auto& [name, role] : {std::pair{"listen", Role::listen},
+                                   {"connect", Role::connect},
+                                   {"forward", Role::forward}}) {
+    CLI::App& sub = command(stt, name);
+    sub.add_option("url", t.stt.url);
+    sub.add_flag("--passphrase", t.stt.passphrase);
+    sub.add_flag("--echo", t.stt.echo);
+    sub.add_option("--exec", t.stt.command)->each([&t](const std::string&) {
+      t.stt.has_command = true;
+    });
+    sub.add_option("--forward", t.stt.targets)->allow_extra_args(false);
+    if (role == Role::forward) {
+      sub.add_option("-L", t.stt.forwards)->allow_extra_args(false);
+    }
+    add_stt(sub, t);
+    entries.push_back({&sub, [&t, chosen = role] { return stt_options(t, chosen); }});
+  }
+
+  CLI::App& web = command(app, "web");
+  web.add_option("-l,--listen", t.listen);
+  web.add_flag("--new-seed", t.stt.new_seed);
+  web.add_option("--dir", t.stt.dir)->each([&t](const std::string&) { t.stt.has_dir = true; });
+  add_stt(web, t);
+  entries.push_back({&web, [&t] { return web_options(t); }});
 
   CLI::App& key = command(app, "key");
   CLI::App& key_new = command(key, "new");
@@ -302,7 +338,7 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
   // As far as a broken line can tell: in which form its error is wanted.
   for (const std::string& argument : arguments) {
     if (argument == "--json") out.common.output.is_json = true;
-    if (argument == "pipe") out.common.output.stdout_is_data = true;
+    if (argument == "pipe" || argument == "stt") out.common.output.stdout_is_data = true;
   }
   if (std::ranges::any_of(arguments, holds_secret)) {
     out.command = failure(Errc::secret_in_arguments,
@@ -330,7 +366,7 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
     return out;
   }
   out.name = name_of(app);
-  out.common.output.stdout_is_data = out.name == "pipe";
+  out.common.output.stdout_is_data = out.name == "pipe" || out.name == "stt";
   auto common = common_options(t, out.common);
   if (!common) {
     out.command = std::unexpected(common.error());
@@ -338,6 +374,12 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
   }
   out.common = *common;
   out.command = choose(app, t, entries);
+  // Those of stt that serve have no data for standard output.
+  if (const auto* stt = out.command ? std::get_if<SttOptions>(&*out.command) : nullptr) {
+    out.common.output.stdout_is_data =
+        stt->role != SttOptions::Role::forward &&
+        (stt->role == SttOptions::Role::connect || stt->work == SttOptions::Work::standard);
+  }
   return out;
 }
 

@@ -21,6 +21,8 @@ namespace sealine::cli {
 [[nodiscard]] int run_msg(const MsgOptions& options, const CommonOptions& common, Output& output);
 [[nodiscard]] int run_send(const SendOptions& options, const CommonOptions& common, Output& output);
 [[nodiscard]] int run_recv(const RecvOptions& options, const CommonOptions& common, Output& output);
+[[nodiscard]] int run_stt(const SttOptions& options, const CommonOptions& common, Output& output);
+[[nodiscard]] int run_web(const WebOptions& options, const CommonOptions& common, Output& output);
 [[nodiscard]] int run_tunnel(const TunnelOptions& options, const CommonOptions& common,
                              Output& output);
 

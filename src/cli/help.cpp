@@ -20,6 +20,8 @@ usage: sealine COMMAND [options]
   pipe      standard input to a peer, the peer to standard output
   tunnel    any TCP service, sealed between two machines
   msg       a line is a message, both ways, each with a receipt
+  stt       many streams in one session, over WebSocket
+  web       a page in the browser: chat, and files both ways
   key       make and show keys
   peers     the keys of servers that were met: list, add, replace, forget
   legacy    seal and open packets of the first STCP description
@@ -28,8 +30,7 @@ usage: sealine COMMAND [options]
   help      this page, or: help COMMAND, help TOPIC
 
 topics: options, trust, exit-codes, files, events
-The first contact with a server shows and pins its key; another key later is a
-hard stop, before anything is sent. There is no plaintext mode.
+A server's key is pinned at first contact; another one later is a hard stop.
 )";
 
 constexpr std::string_view kPipe = R"(sealine pipe: an encrypted stream between two programs
@@ -103,6 +104,51 @@ when both ends have ended. Both show a key. Lines have 16 MiB at most.
   --limit-rate SIZE           bytes a second; more: sealine help options
 )";
 
+constexpr std::string_view kStt = R"(sealine stt: many streams in one session, over WebSocket
+
+  server$ sealine stt listen ws://:8080 --seed-file seed --exec 'sort -u'
+  client$ sealine stt connect ws://server:8080 --seed-file seed < names
+  client$ sealine stt forward ws://server:8080 -L 8000:localhost:80
+
+usage: sealine stt listen URL | connect URL | forward URL -L ... [options]
+URL is ws://HOST:PORT[/path] [/stt]; to dial also wss://. Both ends hold a seed.
+listen without an action serves one stream on standard input and output.
+
+  --seed-file FILE            the seed; see: sealine key new
+  --passphrase                in its place, asked for on the terminal; guessable
+  --echo                      listen: every stream comes back
+  --exec CMD                  sh -c CMD for each stream, its input and output
+  --forward HOST:PORT         listen: where streams of stt forward may go; again
+  -L [ADDR:]PORT:HOST:PORT    forward: listen here, connect there; again
+  --unsafe-listen             forward: let -L listen off loopback
+  --origin ORIGIN             listen: pages that may connect, beside our own
+  --pad none|128|256|512|1024|full      hide the sizes of frames [none]
+  -4, -6, --retry DUR [0], --handshake-timeout DUR [10s], --idle-timeout DUR
+  --limit-rate SIZE           bytes a second; more: sealine help options
+)";
+
+constexpr std::string_view kWeb = R"(sealine web: a page in the browser: chat, and files both ways
+
+  $ sealine web --new-seed                       # prints the URL, and a QR code
+  $ sealine web --seed-file seed --dir ~/in
+  $ sealine web --listen 127.0.0.1:0 --seed-file seed
+
+usage: sealine web [--listen [ADDR:]PORT] [options]
+Serves its page and a WebSocket on one port [127.0.0.1:8080]. Lines of standard
+input are chat to the page, its chat goes to standard output; a line
+`/send PATH` sends a file, and files that are dropped on the page land here.
+
+  -l, --listen [ADDR:]PORT    where; port 0: a free one
+  --new-seed                  a seed for this run, shown within the URL
+  --seed-file FILE            the seed; the page asks for it
+  --dir DIR                   where files land, never over another file [.]
+  --origin ORIGIN             other pages that may connect, beside our own
+  --unsafe-listen             off loopback: the page crosses the net unprotected
+  --pad none|128|256|512|1024|full      hide the sizes of frames [none]
+  -4, -6, --handshake-timeout DUR [10s], --idle-timeout DUR
+  --limit-rate SIZE           bytes a second; more: sealine help options
+)";
+
 constexpr std::string_view kSend = R"(sealine send: files and folders that survive any interruption
 
   laptop$ sealine send photos/ desk
@@ -124,7 +170,8 @@ is not there; 5 is "given up", nothing is lost. Port 9440 unless it is given.
   --limit-rate SIZE           bytes a second; more: sealine help options
 )";
 
-constexpr std::string_view kRecv = R"(sealine recv: takes files and folders from many senders at once
+constexpr std::string_view kRecv =
+    R"(sealine recv: takes files and folders from many senders at once
 
   desk$   sealine recv ~/in
   server$ sealine recv -l 12345 /srv/in --key key --hook 'scan "$SEALINE_FILE"'
@@ -258,15 +305,15 @@ constexpr std::string_view kHelp = R"(sealine help: one screen about a command o
   sealine help exit-codes
 
 usage: sealine help [TOPIC]
-Topics: send, recv, pipe, tunnel, msg, key, peers, legacy, explain, version;
-options, trust, exit-codes, files, events. The whole manual: man sealine
+Topics: send, recv, pipe, tunnel, msg, stt, web, key, peers, legacy, explain,
+version; options, trust, exit-codes, files, events. The manual: man sealine
 )";
 
 constexpr std::string_view kOptions = R"(options that every command takes
 
   --state-dir DIR          where identity and known peers are: help files
-  --json                   events as JSON lines on standard output (pipe: on
-                           standard error, and nothing else there): help events
+  --json                   events as JSON lines on standard output (on standard
+                           error where that is data): help events
   -q, --quiet              errors and warnings alone
   -v, -vv                  say more
   --color auto|always|never
@@ -302,7 +349,7 @@ pinned: refuse), --peer-key gives the key for this run. A listener takes clients
 with and without a key; with --mutual only those with one, with --allow only
 those keys, with --psk-file or --anonymous only that. Nothing is negotiated.
 msg is always mutual, and --psk-file and --peer-key may stand together; so are
-send and recv, unless both have --key.
+send and recv, unless both have --key. stt and web know one another by a seed.
 
 At first contact both ends show a `sas` of six digits: equal ones prove that
 nobody stands between. A changed key is a hard stop: see sealine explain SL-A03.
@@ -337,15 +384,16 @@ $XDG_STATE_HOME/sealine, else ~/.local/state/sealine
 Key texts have 60 letters: slp1 a public key, slk1 an identity, sls1 a shared
 secret. A secret is never an argument: name its file, or - for standard input.
 A file with a secret must be yours and closed to others (chmod 600).
-  --psk-file, --key   sls1..., 64 hex digits, or 32 raw bytes; a listener's may
-                      have many lines
+  --psk-file, --key, --seed-file
+                      sls1..., 64 hex digits, or 32 raw bytes; a listener's may
+                      have many lines, a seed file one
   --allow             lines `slp1... name`
 The receive folder has .stx-ledger, and .NAME.stxpart for what is not whole.
 
 Environment (a flag wins): SEALINE_STATE_DIR, SEALINE_PSK_FILE,
-SEALINE_KEY_FILE (legacy too) or STX_KEY_FILE, STX_KEY (a key itself),
-SEALINE_CRYPTO=auto|ipsec-mb|openssl, NO_COLOR;
-$CREDENTIALS_DIRECTORY/sealine.key of systemd counts as either file.
+SEALINE_SEED_FILE, SEALINE_KEY_FILE (legacy too) or STX_KEY_FILE, STX_KEY (a key
+itself), SEALINE_CRYPTO=auto|ipsec-mb|openssl, NO_COLOR;
+$CREDENTIALS_DIRECTORY/sealine.key of systemd counts as any of the files.
 )";
 
 constexpr std::string_view kEvents =
@@ -353,18 +401,19 @@ constexpr std::string_view kEvents =
 
   listening  address
   connected  peer key trust protocol mode crypto sas
-  progress   bytes total rate                           (send, recv)
+  progress   bytes total rate                           (send, recv, web)
+  stream     id state (opened, closed, failed)          (stt)
   file       name size state (done, resumed, skipped, failed) code
-  message    seq dir (in, out) size text|b64            (msg)
+  message    seq dir (in, out) size text|b64            (msg, web)
   receipt    seq seconds                                (msg)
   notice     text
   error      code fault text hint
   done       exit seconds bytes_in bytes_out            (always the last one;
              send, recv: files resumed proved; msg: messages_in messages_out
-             receipts unknown)
+             receipts unknown; stt: streams)
 
-On standard output; for pipe, whose standard output is data, on standard error,
-and then nothing else there. Sizes in bytes, times in seconds; a text that is no
+On standard output; where that is data (pipe, stt connect) on standard error,
+and nothing else there. Sizes in bytes, times in seconds; a text that is no
 UTF-8 has _b64 behind its field's name. `sealine key` and `sealine peers` add
   key        kind key fingerprint file
   peer       peer key fingerprint first_seen name
@@ -376,6 +425,8 @@ constexpr std::array kPages{
     HelpPage{"pipe", kPipe},
     HelpPage{"tunnel", kTunnel},
     HelpPage{"msg", kMsg},
+    HelpPage{"stt", kStt},
+    HelpPage{"web", kWeb},
     HelpPage{"send", kSend},
     HelpPage{"recv", kRecv},
     HelpPage{"stx-send", kStxSend},

@@ -2,6 +2,7 @@
 
 #include "cli/failure.hpp"
 #include "cli/options.hpp"
+#include "cli/stt_texts.hpp"
 #include "cli/transfer_texts.hpp"
 
 #include <string>
@@ -21,6 +22,7 @@ struct OptionTexts {
   bool any_time = false, raw = false, receipts = false, reconnect = false, has_command = false;
   int verbosity = 0;
   TransferTexts transfer;
+  SttTexts stt;
 };
 
 // Each makes the values of one command, or says what is wrong with a text. Errors: usage.
@@ -33,6 +35,8 @@ struct OptionTexts {
 [[nodiscard]] Outcome<RecvOptions> recv_options(const OptionTexts& t);
 [[nodiscard]] Outcome<SendOptions> stx_send_options(const OptionTexts& t);
 [[nodiscard]] Outcome<RecvOptions> stx_recv_options(const OptionTexts& t);
+[[nodiscard]] Outcome<Command> stt_options(const OptionTexts& t, SttOptions::Role role);
+[[nodiscard]] Outcome<Command> web_options(const OptionTexts& t);
 [[nodiscard]] Outcome<Command> key_new_options(const OptionTexts& t);
 [[nodiscard]] Outcome<Command> peers_options(const OptionTexts& t, PeersOptions::Action action);
 [[nodiscard]] Outcome<Command> legacy_options(const OptionTexts& t, bool is_sealing);

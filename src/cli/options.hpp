@@ -4,6 +4,7 @@
 #include "cli/output.hpp"
 #include "sealine/base/time.hpp"
 #include "sealine/io/stcp_options.hpp"
+#include "sealine/io/stt_options.hpp"
 #include "sealine/io/stx_conflict.hpp"
 #include "sealine/io/stx_options.hpp"
 #include "sealine/io/trust.hpp"
@@ -122,6 +123,46 @@ struct RecvOptions {
   TrustOptions trust;
 };
 
+/// Where the seed of an STT session comes from.
+struct SeedOptions {
+  std::filesystem::path file;  ///< empty: the environment's
+  bool asks_passphrase = false;
+};
+
+/// [ADDR:]PORT:HOST:PORT, as ssh has it.
+struct PortForward {
+  HostPort listen;
+  HostPort target;
+};
+
+struct SttOptions {
+  enum class Role : std::uint8_t { listen, connect, forward };
+  /// What is at our end of a stream.
+  enum class Work : std::uint8_t { standard, echo, command, targets };
+  Role role = Role::listen;
+  Work work = Work::standard;
+  io::stt::Url url;
+  std::string command;                ///< --exec
+  std::vector<HostPort> targets;      ///< --forward: where a stream may ask to be taken
+  std::vector<PortForward> forwards;  ///< -L
+  std::vector<std::string> origins;
+  io::stt::Padding padding = io::stt::Padding::none;
+  bool unsafe_listen = false;
+  SeedOptions seed;
+  NetworkOptions network;
+};
+
+struct WebOptions {
+  HostPort listen{"127.0.0.1", 8080};
+  std::filesystem::path directory = ".";  ///< where files land
+  bool makes_seed = false;                ///< --new-seed: for this run
+  bool unsafe_listen = false;
+  std::vector<std::string> origins;
+  io::stt::Padding padding = io::stt::Padding::none;
+  SeedOptions seed;
+  NetworkOptions network;
+};
+
 struct KeyNewOptions {
   bool is_identity = false;
   std::filesystem::path output;  ///< empty: standard output
@@ -159,8 +200,9 @@ struct HelpOptions {
   bool is_answer_to_nothing = false;
 };
 
-using Command = std::variant<HelpOptions, VersionOptions, ExplainOptions, KeyNewOptions,
-                             KeyShowOptions, PeersOptions, LegacyOptions, PipeOptions,
-                             TunnelOptions, MsgOptions, SendOptions, RecvOptions>;
+using Command =
+    std::variant<HelpOptions, VersionOptions, ExplainOptions, KeyNewOptions, KeyShowOptions,
+                 PeersOptions, LegacyOptions, PipeOptions, TunnelOptions, MsgOptions, SendOptions,
+                 RecvOptions, SttOptions, WebOptions>;
 
 }  // namespace sealine::cli

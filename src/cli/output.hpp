@@ -9,7 +9,7 @@
 // - --quiet leaves errors and warnings. --json makes events of all of it (events.hpp): on standard
 //   output, or on standard error, and then nothing else there, where standard output is data.
 // - Colour only helps the eye: never on what is no terminal, never with NO_COLOR, never alone.
-// - No secret is ever printed but by `sealine key`, on standard output.
+// - No secret is ever printed but by `sealine key`, on standard output, and by `web --new-seed`.
 // - Names that came from elsewhere are shown by in_quotes() or printable() (text.hpp).
 
 #include "cli/events.hpp"

@@ -39,6 +39,10 @@ struct Dispatch {
   int operator()(const SendOptions& o) const { return run_send(o, common, output); }
 
   int operator()(const RecvOptions& o) const { return run_recv(o, common, output); }
+
+  int operator()(const SttOptions& o) const { return run_stt(o, common, output); }
+
+  int operator()(const WebOptions& o) const { return run_web(o, common, output); }
 };
 
 /// SEALINE_CRYPTO with a word that means nothing here must not become another engine unsaid.

@@ -10,7 +10,7 @@ from cli_case import st
 
 MAN = st.SOURCE / "docs" / "man"
 COMPLETIONS = st.SOURCE / "completions"
-COMMANDS = ("send", "recv", "pipe", "tunnel", "msg", "key", "peers", "legacy", "explain", "version", "help")
+COMMANDS = ("send", "recv", "pipe", "tunnel", "msg", "stt", "web", "key", "peers", "legacy", "explain", "version", "help")
 
 
 def have(program: str) -> str:

@@ -115,7 +115,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     Moved write;
     ByteView write_source;
     Done write_message;
-    bool has_ended = false;  ///< reads: eof from now on
+    bool has_ended = false;     ///< reads: eof from now on
+    bool has_finished = false;  ///< writes: what was written and FIN go out, whoever holds it
     std::optional<Error> read_fault;
     std::optional<Error> write_fault;
     bool is_gone = false;  ///< closed below

@@ -154,8 +154,12 @@ void SessionCore::abandon_stream(StreamId id) {
   if (stream == nullptr) return;
   stream->is_held = false;
   if (session_ && phase_ == Phase::open && !stream->is_gone) {
-    static_cast<void>(session_->reset(id, kAbandoned, detail::now()).has_value());
-    static_cast<void>(session_->stop(id, kAbandoned, detail::now()).has_value());
+    if (!stream->has_finished) {
+      static_cast<void>(session_->reset(id, kAbandoned, detail::now()).has_value());
+    }
+    if (!stream->has_ended) {
+      static_cast<void>(session_->stop(id, kAbandoned, detail::now()).has_value());
+    }
   }
   cancel_stream(id);
   after_call();
@@ -297,12 +301,13 @@ void SessionCore::try_write(StreamId id, StreamState& stream) {
 
 void SessionCore::start_shutdown(StreamId id, Done done) {
   error_code ec;
+  StreamState* const stream = find(id);
   if (!session_ || outcome_) {
     ec = to_error_code(end_error());
-  } else if (const auto finished = session_->finish(id, detail::now()); !finished) {
-    // A stream that is over in both directions has sent its FIN.
-    const StreamState* stream = find(id);
-    if (stream == nullptr || !stream->is_gone) ec = to_error_code(finished.error());
+  } else if (const auto finished = session_->finish(id, detail::now()); finished) {
+    if (stream != nullptr) stream->has_finished = true;
+  } else if (stream == nullptr || !stream->is_gone) {
+    ec = to_error_code(finished.error());  // else it is over in both directions, its FIN was sent
   }
   finish(std::move(done), ec);
   after_call();

@@ -53,6 +53,25 @@ void prepare(net::ip::tcp::socket& socket) {
   socket.set_option(net::ip::tcp::no_delay(true), ignored);
 }
 
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 304:
+      return "Not Modified";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 421:
+      return "Misdirected Request";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Answer";
+  }
+}
+
 /// 1000 for the normal end, 3000 and the code for the others (spec: stt.md#close).
 std::uint16_t close_code_of(std::uint16_t code) {
   if (code == 0) return websocket::close_code::kNormal;
@@ -159,10 +178,15 @@ void SessionCore::answer_plainly() {
   if (text.empty()) {
     const PlainAnswer page = endpoint_->page(http_server_->request());
     const bool is_head = http_server_->request().method == "HEAD";
-    text = "HTTP/1.1 " + std::to_string(page.status) + (page.status == 200 ? " OK" : " Not Found") +
-           "\r\nContent-Type: " + page.content_type +
-           "\r\nContent-Length: " + std::to_string(page.body.size()) + "\r\nConnection: close\r\n" +
-           page.headers + "\r\n" + (is_head ? "" : page.body);
+    const bool has_body = page.status != 304;
+    text = "HTTP/1.1 " + std::to_string(page.status) + " " + std::string(reason_of(page.status)) +
+           "\r\n" + page.headers + "Connection: close\r\n";
+    if (has_body) {
+      text += "Content-Type: " + page.content_type +
+              "\r\nContent-Length: " + std::to_string(page.body.size()) + "\r\n";
+    }
+    text += "\r\n";
+    if (has_body && !is_head) text += page.body;
   }
   phase_ = Phase::answering;
   queue(as_bytes(text));
