@@ -126,6 +126,8 @@ class Many(stx_harness.StxCase):
         for client in clients:
             for seq in (1, 2, 3):
                 client.block(0, seq, bytes(BLOCK))
+            while client.received < client.out.ctr:
+                client.next(stx1.ACK)
             client.end_item(Item([Entry(b"", bytes(4 * BLOCK))], number=0))
             self.assertEqual(client.next(stx1.DONE).fields[1], 0)
             client.finish()
