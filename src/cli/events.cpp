@@ -69,7 +69,7 @@ std::string encode_event(std::string_view type, const Fields& fields, UnixMillis
   object["t"] = type;
   object["ts"] = utc_text(now);
   for (const Field& field : fields) add(object, field);
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return object.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 std::string encode_logfmt(std::string_view level, std::string_view message, const Fields& fields,
@@ -89,7 +89,7 @@ std::string encode_json_log(std::string_view level, std::string_view message, co
   object["level"] = level;
   object["msg"] = message;
   for (const Field& field : fields) add(object, field);
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return object.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 }  // namespace sealine::cli
