@@ -87,7 +87,12 @@ class Framed {
     stream_.flush();
   }
 
-  void end_writing() { stream_.end_writing(); }
+  /// The other end ends first: with its end unread, closing would cut it off in the middle of that.
+  void end_writing() {
+    while (receive()) {
+    }
+    stream_.end_writing();
+  }
 
  private:
   Stream stream_;

@@ -92,7 +92,8 @@ std::size_t Socket::read_some(MutableBytes into) const {
 }
 
 void Socket::end_writing() const {
-  if (::shutdown(descriptor_, SHUT_WR) != 0) {
+  // A peer that has all it wants may be gone already; what it has is compared elsewhere.
+  if (::shutdown(descriptor_, SHUT_WR) != 0 && errno != ENOTCONN) {
     fail("shutdown");
   }
 }
