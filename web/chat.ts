@@ -1,4 +1,4 @@
-import type { SttSession } from "../js/stt-client/src/index.js";
+import type { SttSession, SttStream } from "../js/stt-client/src/index.js";
 import { byId, make } from "./dom.js";
 import { decodeChat, encodeChat, maxChatBytes } from "./protocol.js";
 import { clockText } from "./text.js";
@@ -38,7 +38,12 @@ export class Chat {
 
   /** Talks over a session until it ends. */
   async run(session: SttSession): Promise<void> {
-    const stream = session.openStream({ mode: "unordered" });
+    let stream: SttStream;
+    try {
+      stream = session.openStream({ mode: "unordered" });
+    } catch {
+      return; // over before it began
+    }
     const writer = stream.writable.getWriter();
     writer.closed.catch(() => {}); // told by the session
     this.#writer = writer;

@@ -11,6 +11,7 @@ export class Files {
   readonly #empty = byId("files-empty");
   readonly #input = byId<HTMLInputElement>("file-input");
   readonly #zone = byId<HTMLButtonElement>("dropzone");
+  readonly #attach = byId<HTMLButtonElement>("attach");
   readonly #overlay = byId("overlay");
   readonly #transfers = new Set<Transfer>();
   readonly #onArrival: () => void;
@@ -20,7 +21,7 @@ export class Files {
   constructor(onArrival: () => void) {
     this.#onArrival = onArrival;
     this.#zone.addEventListener("click", () => this.#input.click());
-    byId("attach").addEventListener("click", () => this.#input.click());
+    this.#attach.addEventListener("click", () => this.#input.click());
     this.#input.addEventListener("change", () => {
       this.sendAll(this.#input.files ?? []);
       this.#input.value = "";
@@ -38,6 +39,7 @@ export class Files {
   use(session: SttSession | undefined): void {
     this.#session = session;
     this.#zone.disabled = session === undefined;
+    this.#attach.disabled = session === undefined;
   }
 
   sendAll(files: Iterable<File>): void {

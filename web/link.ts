@@ -12,8 +12,8 @@ const longestWaitMs = 10_000;
 /** Errors that another try cannot mend: the user has to. */
 const final = new Set(["refused", "bad_seed", "unsupported", "not_authentic", "bad_argument"]);
 
-/** What an error means to whoever sits before the page. */
-export function explain(error: SttError): string {
+/** Why there is no session, to whoever sits before the page. */
+function explainDial(error: SttError): string {
   switch (error.code) {
     case "refused":
     case "not_authentic":
@@ -28,6 +28,14 @@ export function explain(error: SttError): string {
     default:
       return `${sentence(error.message)}.`;
   }
+}
+
+/** Why a session is over. */
+function explainEnd(error: SttError | undefined): string {
+  if (error === undefined) return "The server said goodbye.";
+  if (error.code === "truncated") return "The connection was lost.";
+  if (error.code === "idle") return "The server fell silent.";
+  return `The session was ended: ${error.message}.`;
 }
 
 function sentence(text: string): string {
@@ -107,16 +115,16 @@ export class Link {
       const end = await session.closed;
       if (this.#session !== session) return;
       this.#session = undefined;
-      this.#wait(end.error === undefined ? "The server said goodbye." : explain(end.error));
+      this.#wait(explainEnd(end.error));
     } catch (thrown) {
       if (dial.signal.aborted) return;
       const error =
         thrown instanceof SttError ? thrown : new SttError("protocol", "the page itself failed");
       if (final.has(error.code)) {
         this.stop();
-        this.#onRefused(explain(error));
+        this.#onRefused(explainDial(error));
       } else {
-        this.#wait(explain(error));
+        this.#wait(explainDial(error));
       }
     }
   }

@@ -275,6 +275,8 @@ export class SttStream {
       { highWaterMark: 0 },
     );
     this.writable = new WritableStream<Uint8Array>({
+      // abort() below is called only once a write that waits has ended: so end it
+      start: (controller) => controller.signal.addEventListener("abort", () => this.#giveUp()),
       write: (chunk) => this.#write(chunk),
       close: () => this.#close(),
       abort: (reason) => this.#post({ kind: "reset", stream: id, code: codeOf(reason) }),
@@ -288,6 +290,7 @@ export class SttStream {
 
   /** Gives our direction up, whoever holds the writer. */
   reset(code = 0): void {
+    this.#giveUp();
     this.#post({ kind: "reset", stream: this.id, code });
   }
 
@@ -331,6 +334,11 @@ export class SttStream {
   fail(error: SttError): void {
     if (this.#end === "none") this.#end = error;
     this.#sendError ??= error;
+    this.#wake();
+  }
+
+  #giveUp(): void {
+    this.#sendError ??= new SttError("closed", "the stream was given up");
     this.#wake();
   }
 

@@ -28,7 +28,7 @@ import { parseData, ReceiveStream, StreamFault } from "./receive-stream.js";
 import { ReceiveRotation, SendRotation } from "./rotation.js";
 import { Schedule } from "./schedule.js";
 import { SendStream, type Outgoing } from "./send-stream.js";
-import type { SessionConfig, SessionEnd, SessionEvent, OutgoingFrame, Role } from "./session-events.js";
+import type { OutgoingFrame, Role, SessionConfig, SessionEnd, SessionEvent } from "./session-events.js";
 
 export type { OutgoingFrame, Role, SessionConfig, SessionEnd, SessionEvent } from "./session-events.js";
 

@@ -273,6 +273,20 @@ test("cancelling and aborting reach the peer with their codes", async () => {
   session.close();
 });
 
+test("giving up ends a write that waits for credit", async () => {
+  const session = await connected();
+  const aborted = session.openStream();
+  const writer = aborted.writable.getWriter();
+  const first = writer.write(bytesOf(1_000_000)).catch((e: SttError) => e.code);
+  await said(peerOf(), "data", aborted.id);
+  await writer.abort(300);
+  assert.equal(await first, "closed");
+  const stream = session.openStream();
+  const second = stream.writable.getWriter().write(bytesOf(1_000_000));
+  stream.reset(300);
+  await assert.rejects(second, (e: SttError) => e.code === "closed");
+});
+
 test("the peer's CLOSE ends streams and session with its code", async () => {
   const session = await connected();
   const peer = peerOf();
