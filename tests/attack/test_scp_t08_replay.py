@@ -1,6 +1,8 @@
 """T8, T9, T10 for SCP/1: what was recorded is played again, reordered, dropped, spliced, or sent back. Nothing is
 delivered twice, and nothing recorded opens a channel."""
 
+import copy
+
 import scp1
 import scp_harness
 from badwire import Badwire, Records
@@ -131,6 +133,7 @@ class Replay(scp_harness.ScpCase):
             self.assertEqual(b"x", peer.receive())
             peer.send(b"y")
             echo = scp1.read_message(peer.sock)
+            peer.connection.handle(echo)
 
             def attack() -> None:
                 # Under the number that is due at the server.
@@ -141,6 +144,28 @@ class Replay(scp_harness.ScpCase):
         with sock:
             sock.sendall(client.init())  # INIT where ACK is due
             self.assertEqual(SILENT, st.read_to_end(sock))
+
+    def test_keys_of_before_a_rotation_open_nothing(self) -> None:
+        server = self.serve()
+        with server.connect() as peer:
+            peer.send(b"before")
+            self.assertEqual(b"before", peer.receive())
+            old = copy.copy(peer.out), copy.copy(peer.connection.incoming)
+            peer.rotate()
+            for before, now in zip(old, (peer.out, peer.connection.incoming)):
+                for name in ("ke", "iv", "km", "kn"):
+                    self.assertNotEqual(getattr(before, name), getattr(now, name))
+            peer.send(b"after")
+            answer = scp1.read_message(peer.sock)
+            old[1].seq = int.from_bytes(answer[2:10], "big")
+            with self.assertRaises(scp1.Fault):
+                old[1].open(answer)
+
+            def attack() -> None:
+                old[0].seq = peer.out.seq
+                peer.send_raw(old[0].seal(scp1.DATA, b"\0under the old keys"))
+                self.assertIn(st.read_to_end(peer.sock)[1], ("fin", "rst"))
+            server.named(MAC_WRONG, attack)
 
     def test_number_that_is_not_the_next(self) -> None:
         server = self.serve(mode=MUTUAL)

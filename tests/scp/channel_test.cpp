@@ -271,6 +271,26 @@ TEST(ScpChannel, rotates_by_bytes_and_by_time_and_loses_nothing) {
   EXPECT_FALSE(pair.client->outcome());
 }
 
+// SPEC scp.md#rotation
+TEST(ScpChannel, rotates_every_100_ms_under_traffic_and_loses_nothing) {
+  Pair pair;
+  pair.client_config.limits.rotate_after = 100ms;
+  pair.server_config.limits.rotate_after = 100ms;
+  pair.connect();
+  constexpr std::size_t kTicks = 500;
+  for (std::size_t i = 0; i < kTicks; ++i) {
+    ASSERT_TRUE(pair.client->send(text("up")));
+    ASSERT_TRUE(pair.server->send(text("down")));
+    pair.advance(10ms);
+    pair.settle();
+    EXPECT_EQ(take_all(*pair.server), std::vector{text("up")});
+    EXPECT_EQ(take_all(*pair.client), std::vector{text("down")});
+  }
+  EXPECT_EQ(count<Rotated>(pair.client_events), kTicks / 10);
+  EXPECT_EQ(pair.client->receipted(), kTicks);
+  EXPECT_FALSE(pair.server->outcome());
+}
+
 // SPEC scp.md#reconnect
 TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
   Pair pair(Mode::mutual, true);
