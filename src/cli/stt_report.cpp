@@ -54,7 +54,6 @@ Failure stt_connect_failure(const Error& error, const io::stt::Url& url) {
   out.exit = exit_code(error, phase, Proof::none);
   if (error.code == Errc::connection_refused) out.hint = "--retry 1m waits for a listener";
   if (error.code == Errc::not_this_protocol) {
-    if (error.detail != 0) out.text += fmt::format(" (HTTP status {})", error.detail);
     out.hint = fmt::format("is it a `sealine stt` listener, and is its path {}?", url.path);
   }
   return out;

@@ -112,8 +112,10 @@ net::awaitable<void> SttServer::serve() {
 }
 
 net::awaitable<std::optional<SttServer::First>> SttServer::first() {
-  co_await accept_sessions(
-      [this](SessionPtr session) { return wait_for_first(std::move(session)); });
+  const std::function<net::awaitable<void>(SessionPtr)> wait = [this](SessionPtr session) {
+    return wait_for_first(std::move(session));
+  };
+  co_await accept_sessions(wait);
   co_return std::exchange(first_, std::nullopt);
 }
 
@@ -254,7 +256,8 @@ net::awaitable<void> SttServer::target(std::string peer, io::stt::Stream stream)
     stream.stop(kStreamRefused);
     co_return;
   }
-  auto socket = co_await connect_plain(End{false, *line.target}, options_->network.family);
+  const End place{false, *line.target};  // with a name: g++ 12 copies it byte by byte else
+  auto socket = co_await connect_plain(place, options_->network.family);
   if (!socket) {
     stream.reset(kStreamFailed);
     stream.stop(kStreamFailed);
