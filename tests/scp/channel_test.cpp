@@ -283,8 +283,8 @@ TEST(ScpChannel, rotates_every_100_ms_under_traffic_and_loses_nothing) {
     ASSERT_TRUE(pair.server->send(text("down")));
     pair.advance(10ms);
     pair.settle();
-    EXPECT_EQ(take_all(*pair.server), std::vector{text("up")});
-    EXPECT_EQ(take_all(*pair.client), std::vector{text("down")});
+    EXPECT_EQ(take_all(*pair.server), std::vector<Bytes>{text("up")});
+    EXPECT_EQ(take_all(*pair.client), std::vector<Bytes>{text("down")});
   }
   EXPECT_EQ(count<Rotated>(pair.client_events), kTicks / 10);
   EXPECT_EQ(pair.client->receipted(), kTicks);
