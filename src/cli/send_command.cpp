@@ -23,6 +23,8 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -190,6 +192,11 @@ class Send final {
       if (refused) return *refused;
     }
     if (error.code == Errc::gave_up) return given_up();
+    if (error.code == Errc::file_error && !was_connected_) {
+      if (auto path = unreadable_path()) {
+        return {error, in_quotes(*path) + " cannot be read", {}, {}, {}};
+      }
+    }
     static constexpr std::array kSilent{Errc::peer_fell_silent, Errc::mac_mismatch,
                                         Errc::handshake_timeout};
     if (!was_connected_ && std::ranges::find(kSilent, error.code) != kSilent.end()) {
@@ -214,6 +221,16 @@ class Send final {
       out.hint = "the same command resumes: " + options_.command_line;
     }
     return out;
+  }
+
+  /// The first path that is not there.
+  std::optional<std::string> unreadable_path() const {
+    for (const std::string& path : options_.paths) {
+      std::error_code ec;
+      const auto status = std::filesystem::symlink_status(path, ec);
+      if (path != "-" && !std::filesystem::exists(status)) return path;
+    }
+    return std::nullopt;
   }
 
   Failure given_up() const {

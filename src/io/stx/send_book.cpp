@@ -146,8 +146,11 @@ void SendBook::skipped(const SkippedEntry& entry) {
     case SkipReason::name_refused:
       break;
   }
-  const Code code = entry.reason == SkipReason::name_refused ? Code::name : Code::io_error;
-  failed(entry.name, EntryFailure::Where::here, code, error);
+  const bool is_name = entry.reason == SkipReason::name_refused;
+  const Code code = is_name ? Code::name : Code::io_error;
+  // No receiver takes such a name: it counts as left out there.
+  failed(entry.name, is_name ? EntryFailure::Where::receiver : EntryFailure::Where::here, code,
+         error);
   emit({core::EntryKind::file, 0, 0, 0, entry.name}, FileState::failed, code, &error);
 }
 
