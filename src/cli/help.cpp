@@ -111,7 +111,7 @@ constexpr std::string_view kStt = R"(sealine stt: many streams in one session, o
   client$ sealine stt forward ws://server:8080 -L 8000:localhost:80
 
 usage: sealine stt listen URL | connect URL | forward URL -L ... [options]
-URL is ws://HOST:PORT[/path] [/stt]; to dial also wss://. Both ends hold a seed.
+URL is ws://HOST:PORT[/path]; the path is /stt unless given. Both hold a seed.
 listen without an action serves one stream on standard input and output.
 
   --seed-file FILE            the seed; see: sealine key new

@@ -16,22 +16,19 @@ using Work = SttOptions::Work;
 
 Outcome<io::stt::Url> stt_url(const std::string& text, Role role) {
   if (text.empty()) return usage("the URL is missing, such as ws://HOST:PORT");
-  for (const std::string_view scheme : {"udp://", "stt://"}) {
+  for (const std::string_view scheme : {"udp://", "stt://", "wss://"}) {
     if (text.starts_with(scheme)) {
-      return usage(fmt::format("{}: this version carries STT over WebSocket alone, ws:// or wss://",
-                               in_quotes(text)));
+      return usage(
+          fmt::format("{}: this version carries STT over WebSocket alone, ws://", in_quotes(text)),
+          "STT is encrypted by itself; a proxy may put TLS around it");
     }
   }
   auto url = io::stt::Url::parse(text);
   if (!url) {
-    return usage(fmt::format("{} is no URL such as ws://HOST:PORT or wss://HOST:PORT/path",
-                             in_quotes(text)));
+    return usage(fmt::format("{} is no URL such as ws://HOST:PORT[/path]", in_quotes(text)));
   }
-  if (role == Role::listen) {
-    if (url->scheme == io::stt::Scheme::wss) {
-      return usage("wss:// cannot be listened to: a proxy with TLS may stand in front of ws://");
-    }
-  } else if (url->host.empty() || url->port == 0) {
+  if (role == Role::listen) return std::move(*url);
+  if (url->host.empty() || url->port == 0) {
     return usage(fmt::format("{} cannot be dialled: it needs a host and a port", in_quotes(text)));
   }
   return std::move(*url);
