@@ -20,7 +20,7 @@ using io::detail::now;
 namespace {
 
 /// Blocks that are hashed together for a RESUME.
-constexpr std::uint32_t kLeavesAtOnce = 16;
+constexpr std::uint32_t kLeavesReadAtOnce = 16;
 
 std::uint64_t or_unlimited(std::uint64_t limit) {
   return limit == 0 ? std::numeric_limits<std::uint64_t>::max() : limit;
@@ -321,7 +321,7 @@ void ReceiveSession::read_leaves(ItemId id, const ItemPtr& item, std::uint32_t n
   ++jobs_;
   shared_->pool->post([self = shared_from_this(), id, item, next, count]() mutable {
     const std::size_t block = std::size_t{1} << item->incoming->meta().block_log2;
-    const std::uint32_t wanted = std::min(kLeavesAtOnce, count - next);
+    const std::uint32_t wanted = std::min(kLeavesReadAtOnce, count - next);
     Slab slab((block + 1) * wanted);
     std::vector<ByteView> framed;
     const bool is_sized = !item->incoming->meta().size_unknown;

@@ -76,6 +76,8 @@ class ReceiveSession final : public std::enable_shared_from_this<ReceiveSession>
   [[nodiscard]] bool take_frame(const LanePtr& lane, MutableBytes frame,
                                 sealine::stx::FrameHead head);
   void make_room(const LanePtr& lane);
+  [[nodiscard]] std::size_t large_slab_bytes() const;
+  [[nodiscard]] Slab take_slab(std::size_t bytes);
   void dispatch(const LanePtr& lane);
   void opened(const LanePtr& lane, OpenBatch& batch);
   [[nodiscard]] std::size_t missing_bytes(const Lane& lane) const;

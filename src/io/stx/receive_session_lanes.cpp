@@ -21,6 +21,14 @@ constexpr std::size_t kFirstSlabBytes = std::size_t{64} << 10U;
 /// Less room than this is not worth a read.
 constexpr std::size_t kLeastRoomBytes = std::size_t{32} << 10U;
 constexpr std::size_t kMaxBatchesInFlight = 2;
+/// One read: its frames are looked at while they are in the core's own cache.
+constexpr std::size_t kLargestReadBytes = std::size_t{512} << 10U;
+/// With more lanes than this their buffers are smaller: all together cost no more memory.
+constexpr std::ptrdiff_t kLanesWithFullSlabs = 4;
+/// Holds any frame.
+constexpr std::size_t kSmallSlabBytes = kSlabBytes / 4;
+static_assert(kSmallSlabBytes >
+              (std::size_t{1} << core::kMaxBlockLog2) + core::kFrameOverheadBytes);
 /// Content of packs that is on its way to its places.
 constexpr std::size_t kMaxStagedBytes = std::size_t{12} << 20U;
 /// One turn reads no more, so that other senders have theirs.
@@ -112,7 +120,8 @@ void ReceiveSession::readable(const LanePtr& lane) {
 }
 
 bool ReceiveSession::receive(const LanePtr& lane, std::size_t& got) {
-  const MutableBytes room = lane->slab.bytes().subspan(lane->end);
+  MutableBytes room = lane->slab.bytes().subspan(lane->end);
+  room = room.first(std::min(room.size(), kLargestReadBytes));
   const auto result = lane->socket->receive(room, got);
   lane->end += got;
   if (got == room.size()) lane->wants_large = true;
@@ -127,6 +136,16 @@ std::size_t ReceiveSession::missing_bytes(const Lane& lane) const {
   return head && head->frame_bytes() > held ? head->frame_bytes() - held : 1;
 }
 
+std::size_t ReceiveSession::large_slab_bytes() const {
+  const auto lanes =
+      std::ranges::count_if(lanes_, [](const LanePtr& lane) { return lane != nullptr; });
+  return lanes > kLanesWithFullSlabs ? kSmallSlabBytes : kSlabBytes;
+}
+
+Slab ReceiveSession::take_slab(std::size_t bytes) {
+  return bytes == kSlabBytes ? shared_->shelf->take() : Slab(bytes);
+}
+
 /// Room for the rest of the frame that has begun, and worth a read.
 void ReceiveSession::make_room(const LanePtr& lane) {
   const std::size_t held = lane->end - lane->begin;
@@ -134,11 +153,9 @@ void ReceiveSession::make_room(const LanePtr& lane) {
   if (lane->slab.capacity() - lane->end >= std::max(missing, kLeastRoomBytes)) return;
   if (lane->batch) dispatch(lane);
   const bool is_large = lane->wants_large || held + missing > kFirstSlabBytes / 2;
-  const std::size_t wanted = is_large ? kSlabBytes : kFirstSlabBytes;
+  const std::size_t wanted = is_large ? large_slab_bytes() : kFirstSlabBytes;
   Slab old;
-  if (lane->slab.capacity() < wanted) {
-    old = std::exchange(lane->slab, is_large ? shared_->shelf->take() : Slab(wanted));
-  }
+  if (lane->slab.capacity() < wanted) old = std::exchange(lane->slab, take_slab(wanted));
   const std::uint8_t* const from = (old.empty() ? lane->slab : old).data() + lane->begin;
   if (held != 0) std::memmove(lane->slab.data(), from, held);
   lane->begin = 0;
@@ -211,10 +228,10 @@ void ReceiveSession::dispatch(const LanePtr& lane) {
     return opened(lane, *batch);
   }
   // The frames go with their slab; what is left moves to another.
-  batch->slab =
-      std::exchange(lane->slab, lane->wants_large ? shared_->shelf->take() : Slab(kFirstSlabBytes));
+  const std::size_t large = large_slab_bytes();
+  batch->slab = std::exchange(lane->slab, take_slab(lane->wants_large ? large : kFirstSlabBytes));
   const std::size_t held = lane->end - lane->begin;
-  if (held > lane->slab.capacity()) lane->slab = shared_->shelf->take();
+  if (held > lane->slab.capacity()) lane->slab = take_slab(std::max(held, large));
   if (held != 0) std::memcpy(lane->slab.data(), batch->slab.data() + lane->begin, held);
   lane->begin = 0;
   lane->end = held;

@@ -22,6 +22,8 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10U;
 /// Batches of a lane that are sealed or wait for the socket.
 constexpr std::size_t kBatchesAhead = 2;
 constexpr std::size_t kMaxBatchesAhead = 4;
+/// All lanes together: however many there are, a transfer costs no more memory.
+constexpr std::size_t kAheadBytes = 8 * kSlabBytes;
 /// --compress auto: above so many bytes a second the link is faster than zstd.
 constexpr double kFastLink = 250e6;
 constexpr std::uint64_t kMeasureBytes = std::uint64_t{4} << 20U;
@@ -183,18 +185,21 @@ bool SendSession::take_frame(const LanePtr& lane, MutableBytes in, std::size_t& 
 
 void SendSession::fill(const LanePtr& filled) {
   const LanePtr lane = filled;  // a write that fails ends the lane and takes it out of lanes_
-  const std::size_t ahead =
+  const std::size_t block = (std::size_t{1} << shared_->block_log2) + core::kFrameOverheadBytes;
+  const std::size_t share = kAheadBytes / shared_->options->lanes;
+  const std::size_t wanted =
       shared_->work.blocks_inline
           ? kBatchesAhead
           : std::min(kMaxBatchesAhead, kBatchesAhead + shared_->work.threads - 1);
-  const std::size_t block = (std::size_t{1} << shared_->block_log2) + core::kFrameOverheadBytes;
+  const std::size_t ahead = std::clamp(share / block, std::size_t{1}, wanted);
+  const std::size_t slab_bytes = std::clamp(share / ahead, block, kSlabBytes);
   while (lane->socket->is_open() && lane->socket->queued_batches() < ahead) {
     std::shared_ptr<SealBatch> batch;
     const auto begin = [&](std::size_t least) {
       batch = std::make_shared<SealBatch>();
       batch->keys = lane->keys;
       batch->out = std::make_shared<OutBatch>();
-      batch->out->slab = shared_->shelf->take(std::max(kSlabBytes, least));
+      batch->out->slab = shared_->shelf->take(std::max(slab_bytes, least));
     };
     while (!batch || batch->room() >= block) {
       const auto order = machine_->poll_frame(lane->id, now());
