@@ -153,7 +153,8 @@ class Send final {
       progress_.show(progress);
     };
     out.on_notice = [this](const io::stx::Notice& notice) {
-      output_->warn(io::stx::describe(notice));
+      const std::string about = notice.name.empty() ? "" : in_quotes(notice.name) + ": ";
+      output_->warn(about + io::stx::describe(notice));
     };
     out.on_retry = [this](const io::stx::Retrying& retry) {
       last_error_ = retry.error;

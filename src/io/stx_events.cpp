@@ -8,6 +8,10 @@ namespace sealine::io::stx {
 std::string describe(const Connected& connected) {
   if (!connected.channel) return "(psk), STX/1, AES-256-GCM";
   std::string text = stcp::describe(*connected.channel);
+  // Whoever is new is judged when it is known what he offers; his key has been proved all the same.
+  const std::string_view unknown = to_string(TrustWord::not_authenticated);
+  const std::size_t word = connected.is_stranger ? text.find(unknown) : std::string::npos;
+  if (word != std::string::npos) text.replace(word, unknown.size(), "new");
   // "slp1... (known), STCP/1 XX, ..." becomes "slp1... (known), STX/1 in STCP/1 XX, ...".
   const std::size_t place = text.find("STCP/1");
   if (place != std::string::npos) text.insert(place, "STX/1 in ");
