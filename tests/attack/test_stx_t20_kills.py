@@ -237,7 +237,7 @@ class Restart(stx_harness.StxCase):
         with wire:
             program = self.send(path, to=wire.name, options=OPTIONS)
             st.wait_until(lambda: stages, what="the cut")
-            program.wait_line(r"(?i)again|retry", after=0)
+            program.wait_line(r"trying for ")
             wire.target = receiver.address
             self.assertEqual(program.wait(), 0, program.stderr)
         self.assertEqual(receiver.read("large"), path.read_bytes())
