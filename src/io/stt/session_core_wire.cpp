@@ -214,8 +214,11 @@ void SessionCore::take_message(MutableBytes message) {
     if (!take_handshake_frame(message)) return;
   }
   if (!session_ || message.empty()) return;
-  // A fault shows in the session's events.
-  static_cast<void>(session_->handle_datagram(message, detail::now()).has_value());
+  // A fault behind the tag is the session's to answer, with its CLOSE. One before it may be
+  // anybody's: the connection ends with 1002 alone (spec: stt.md#frames).
+  if (!session_->handle_datagram(message, detail::now())) {
+    websocket_->close(websocket::close_code::kProtocol, {}, detail::now());
+  }
 }
 
 // One frame of the handshake; false: the dial is over, and not well.

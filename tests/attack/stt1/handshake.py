@@ -183,9 +183,15 @@ class Responder:
             raise Fault("cookie")
         return hello
 
+    def take_hello_blindly(self, frame: frames.Frame) -> bytes:
+        """A RESPONSE of one who cannot, or will not, check the HELLO."""
+        return self._respond(frame, parse_message(unframed(frame)))
+
     def take_hello(self, frame: frames.Frame, datagram_bytes: int = 1200) -> bytes:
         """The RESPONSE frame."""
-        hello = self.check_hello(frame, datagram_bytes)
+        return self._respond(frame, self.check_hello(frame, datagram_bytes))
+
+    def _respond(self, frame: frames.Frame, hello: dict) -> bytes:
         response = {"type": "RESPONSE", "node_id": self.node_id, "nonce": self.nonce}
         shared = b""
         if "eph" in hello:

@@ -1,5 +1,7 @@
-"""A WebSocket client's framing, and what it takes to break it. spec: websocket.md."""
+"""A WebSocket's framing, and what it takes to break it. spec: websocket.md."""
 
+import base64
+import hashlib
 import os
 import socket
 import struct
@@ -62,3 +64,23 @@ def read_frame(sock: socket.socket) -> tuple[int, bytes]:
     elif size == 127:
         size = int.from_bytes(read_exactly(sock, 8), "big")
     return first & 15, read_exactly(sock, size)
+
+
+def answer(key: str) -> bytes:
+    """A server's 101."""
+    digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+    return ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: stt.v1\r\n"
+            f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n").encode()
+
+
+def read_client_frame(sock: socket.socket) -> tuple[int, bytes]:
+    """Opcode and payload of a client's frame."""
+    first, second = read_exactly(sock, 2)
+    assert second >= 0x80, "a client masks"
+    size = second & 0x7F
+    if size == 126:
+        size = int.from_bytes(read_exactly(sock, 2), "big")
+    elif size == 127:
+        size = int.from_bytes(read_exactly(sock, 8), "big")
+    mask = read_exactly(sock, 4)
+    return first & 15, bytes(b ^ mask[i % 4] for i, b in enumerate(read_exactly(sock, size)))
