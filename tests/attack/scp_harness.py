@@ -1,5 +1,5 @@
-"""What the attack tests of SCP/1 share: `sealine msg -l ... --exec cat` under attack, and the real client before a server
-that is not honest. When a test has ended, tearDown proves of each listener that it still runs, that fresh honest
+"""What the attack tests of SCP/1 share: `sealine msg -l ... --exec cat` under attack, and the real client before a
+server that is not honest. When a test has ended, tearDown proves of each listener that it still runs, that fresh honest
 clients (ours and the real one) are served, that its memory is within budget and that no sanitizer has reported."""
 
 import contextlib

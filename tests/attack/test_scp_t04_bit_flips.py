@@ -25,7 +25,8 @@ class BitFlips(scp_harness.ScpCase):
         for _ in range(rounds):
             offset, bit = rng.choice(places), rng.randrange(8)
             with self.subTest(mode=mode, direction=direction, offset=offset, bit=bit), \
-                    Badwire(server.address, source=st.fresh_source, **{direction: lambda _: FlipBit(offset, bit)}) as wire:
+                    Badwire(server.address, source=st.fresh_source,
+                            **{direction: lambda _: FlipBit(offset, bit)}) as wire:
                 code, out, err = self.run_msg(wire.name, CANARY, *self.client_flags(mode, server.psk, server.key),
                                               state=f"client-{offset}-{bit}")
                 self.assertIn(code, codes, err)

@@ -1,5 +1,5 @@
-"""T5 for SCP/1: points of small order, as ephemeral, as static key, and in a rotation. This attacker takes zero for each
-Diffie-Hellman, and would be served by an end that does the same."""
+"""T5 for SCP/1: points of small order, as ephemeral, as static key, and in a rotation. This attacker takes zero for
+each Diffie-Hellman, and would be served by an end that does the same."""
 
 import scp1
 import scp_harness

@@ -1,5 +1,5 @@
-"""T6 for SCP/1: what a prober learns from how a server fails: nothing. All faults of the handshake, of a head, a MAC or a
-tag look alike on the wire. Times are printed with Welch's t, and never gate."""
+"""T6 for SCP/1: what a prober learns from how a server fails: nothing. All faults of the handshake, of a head, a MAC or
+a tag look alike on the wire. Times are printed with Welch's t, and never gate."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""T11 for SCP/1: the wrong secret, one that is wrong by a bit, none at all, and a client whom the server does not want."""
+"""T11 for SCP/1: the wrong secret, one that is wrong by a bit, none at all; a client whom the server does not want."""
 
 import time
 

@@ -1,5 +1,5 @@
-"""T16 for SCP/1: the connection is cut at every byte of a channel's life. Whatever the cut, the end is no clean one: the
-reader has a prefix of whole messages, the exit code says so, and what has no receipt is counted."""
+"""T16 for SCP/1: the connection is cut at every byte of a channel's life. Whatever the cut, the end is no clean one:
+the reader has a prefix of whole messages, the exit code says so, and what has no receipt is counted."""
 
 import re
 
