@@ -45,11 +45,12 @@ DirectionKeys DirectionKeys::next(crypto::Engine& engine, const crypto::SharedSe
 }
 
 ByteArray<12> DirectionKeys::nonce(std::uint64_t sequence) const noexcept {
-  // iv xor (0^4 || BE64 sequence), in one word of the machine.
+  // iv xor (0^4 || BE64 sequence), in one word of the machine that no narrower write stands before.
+  const FixedView<12> iv = iv_.expose();
   ByteArray<12> nonce;
-  std::memcpy(nonce.data(), iv_.expose().data(), nonce.size());
+  std::memcpy(nonce.data(), iv.data(), 4);
   std::uint64_t word = 0;
-  std::memcpy(&word, nonce.data() + 4, sizeof word);
+  std::memcpy(&word, iv.data() + 4, sizeof word);
   word ^= std::bit_cast<std::uint64_t>(be_bytes(sequence));
   std::memcpy(nonce.data() + 4, &word, sizeof word);
   return nonce;
@@ -117,8 +118,7 @@ ByteView Link::seal_payload(Type type, ByteView first, ByteView second, ByteView
   const Head head{.type = type,
                   .sequence = sent_.sequence,
                   .payload_bytes = static_cast<std::uint32_t>(payload_bytes)};
-  const ByteArray<kHeadBytes> head_bytes = encode(head);
-  std::copy(head_bytes.begin(), head_bytes.end(), out.data());
+  encode(head, out.first<kHeadBytes>());
   std::copy(clear.begin(), clear.end(), out.data() + kHeadBytes);
   const MutableBytes sealed =
       out.subspan(kHeadBytes + clear.size(), plaintext_bytes + crypto::kTagBytes);
@@ -128,7 +128,7 @@ ByteView Link::seal_payload(Type type, ByteView first, ByteView second, ByteView
     std::copy(second.begin(), second.end(), sealed.data() + first.size());
     whole = {};
   }
-  sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), head_bytes, whole, sealed);
+  sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), out.first(kHeadBytes), whole, sealed);
   ++sent_.sequence;
   sent_.payload_bytes += payload_bytes;
   return out.first(kHeadBytes + payload_bytes);

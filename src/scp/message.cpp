@@ -3,15 +3,20 @@
 #include "sealine/base/reader.hpp"
 #include "sealine/base/writer.hpp"
 
+#include <algorithm>
+
 namespace sealine::scp {
 
+void encode(const Head& head, FixedBytes<kHeadBytes> out) noexcept {
+  out[0] = Head::kVersion;
+  out[1] = static_cast<std::uint8_t>(head.type);
+  std::ranges::copy(be_bytes(head.sequence), out.subspan<2, 8>().begin());
+  std::ranges::copy(be_bytes(head.payload_bytes), out.subspan<10, 4>().begin());
+}
+
 ByteArray<kHeadBytes> encode(const Head& head) noexcept {
-  ByteArray<kHeadBytes> bytes{};
-  Writer writer(bytes);
-  writer.be(Head::kVersion)
-      .be(static_cast<std::uint8_t>(head.type))
-      .be(head.sequence)
-      .be(head.payload_bytes);
+  ByteArray<kHeadBytes> bytes;
+  encode(head, bytes);
   return bytes;
 }
 

@@ -79,15 +79,6 @@ void MessageQueue::give_back() {
   if (empty() && !has_open_) clear();
 }
 
-ByteView MessageQueue::plaintext(std::size_t index) const {
-  const Entry& entry = entries_[first_ + index];
-  return {data_.get() + entry.offset, entry.plaintext_bytes};
-}
-
-MessageQueue::Kind MessageQueue::kind(std::size_t index) const {
-  return static_cast<Kind>(plaintext(index)[0]);
-}
-
 std::size_t MessageQueue::place(std::size_t bytes) {
   if (empty() && !has_open_) {
     tail_ = 0;

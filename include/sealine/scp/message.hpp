@@ -41,6 +41,8 @@ struct Expected {
 };
 
 [[nodiscard]] SEALINE_API ByteArray<kHeadBytes> encode(const Head& head) noexcept;
+/// The same, where it is to stand.
+SEALINE_API void encode(const Head& head, FixedBytes<kHeadBytes> out) noexcept;
 
 /// Checks a head in the order version, sequence, type, length. Errors: version_refused,
 /// record_out_of_place, wrong_state, bad_length.

@@ -51,8 +51,14 @@ class SEALINE_API MessageQueue {
   [[nodiscard]] ByteView operator[](std::size_t index) const { return plaintext(index).subspan(1); }
 
   /// The message behind the byte of its kind.
-  [[nodiscard]] ByteView plaintext(std::size_t index) const;
-  [[nodiscard]] Kind kind(std::size_t index) const;
+  [[nodiscard]] ByteView plaintext(std::size_t index) const {
+    const Entry& entry = entries_[first_ + index];
+    return {data_.get() + entry.offset, entry.plaintext_bytes};
+  }
+
+  [[nodiscard]] Kind kind(std::size_t index) const {
+    return static_cast<Kind>(plaintext(index)[0]);
+  }
 
   /// Bytes of memory held.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
