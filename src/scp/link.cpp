@@ -84,7 +84,7 @@ Result<std::size_t> Link::seal(Type type, ByteView first, ByteView second, Mutab
   const ByteView message = seal_payload(type, first, second, clear, out);
   ByteArray<kMacBytes> mac;
   engine_->hmac_many(sent_.keys.mac_key(), std::span(&message, 1), std::span(&mac, 1));
-  std::copy(mac.begin(), mac.end(), out.data() + message.size());
+  std::ranges::copy(mac, out.data() + message.size());
   return message.size() + kMacBytes;
 }
 
@@ -98,12 +98,12 @@ Result<> Link::seal(Type type, ByteView first, ByteView second, SealRun& run) {
 }
 
 void Link::finish(SealRun& run) const {
-  std::array<ByteArray<kMacBytes>, kRunMessages> macs;
+  std::array<ByteArray<kMacBytes>, kRunMessages> macs{};
   const auto messages = std::span<const ByteView>(run.unsigned_).first(run.unsigned_count_);
   engine_->hmac_many(sent_.keys.mac_key(), messages, std::span(macs).first(messages.size()));
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const auto end = messages[i].data() + messages[i].size() - run.out_.data();
-    std::copy(macs[i].begin(), macs[i].end(), run.out_.data() + end);
+    std::ranges::copy(macs[i], run.out_.data() + end);
   }
   run.unsigned_count_ = 0;
 }
@@ -119,13 +119,13 @@ ByteView Link::seal_payload(Type type, ByteView first, ByteView second, ByteView
                   .sequence = sent_.sequence,
                   .payload_bytes = static_cast<std::uint32_t>(payload_bytes)};
   encode(head, out.first<kHeadBytes>());
-  std::copy(clear.begin(), clear.end(), out.data() + kHeadBytes);
+  std::ranges::copy(clear, out.data() + kHeadBytes);
   const MutableBytes sealed =
       out.subspan(kHeadBytes + clear.size(), plaintext_bytes + crypto::kTagBytes);
   ByteView whole = first.empty() ? second : first;
   if (!first.empty() && !second.empty()) {
-    std::copy(first.begin(), first.end(), sealed.data());
-    std::copy(second.begin(), second.end(), sealed.data() + first.size());
+    std::ranges::copy(first, sealed.data());
+    std::ranges::copy(second, sealed.data() + first.size());
     whole = {};
   }
   sent_.keys.aead().seal(sent_.keys.nonce(sent_.sequence), out.first(kHeadBytes), whole, sealed);
@@ -160,7 +160,7 @@ Result<MutableBytes> Link::open(const Head& head, MutableBytes message, std::siz
 
 std::size_t Link::verify(ByteView in, std::span<Arrived> run) {
   std::array<ByteView, kRunMessages> signed_parts;
-  std::array<ByteArray<kMacBytes>, kRunMessages> macs;
+  std::array<ByteArray<kMacBytes>, kRunMessages> macs{};
   const std::size_t most = std::min(run.size(), kRunMessages);
   std::size_t count = 0;
   std::size_t known = 0;  // the first of them were verified by an earlier call

@@ -21,7 +21,7 @@ void MessageQueue::push(ByteView message, Kind kind) {
   SEALINE_ASSERT(!has_open_);
   const MutableBytes room = reserve(1 + message.size());
   room[0] = byte_of(kind);
-  std::copy(message.begin(), message.end(), room.data() + 1);
+  std::ranges::copy(message, room.data() + 1);
   entries_.push_back({.offset = tail_, .plaintext_bytes = room.size()});
   tail_ += room.size();
   whole_bytes_ += message.size();
@@ -43,7 +43,7 @@ void MessageQueue::keep_open(std::size_t plaintext_bytes) {
 void MessageQueue::append_open(ByteView part) {
   SEALINE_ASSERT(has_open_);
   tail_ = place(part.size());
-  std::copy(part.begin(), part.end(), data_.get() + tail_);
+  std::ranges::copy(part, data_.get() + tail_);
   tail_ += part.size();
   open_.plaintext_bytes += part.size();
 }
