@@ -4,6 +4,10 @@
 /// where SEALINE_ASIO_BOOST is defined (Boost.Beast takes no other). Everything else says
 /// `sealine::io::net` and uses only names that Asio 1.22 has.
 
+// First of all: Asio asks what the standard library has before it includes any of it, and must get
+// the same answer in every file.
+#include <version>
+
 #if defined(SEALINE_ASIO_BOOST)
 
 #include <boost/asio/any_io_executor.hpp>
