@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <limits>
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -154,6 +155,8 @@ Result<> PartFile::write(std::uint64_t offset, ByteView bytes) {
 
 Result<> PartFile::write_zeros(std::uint64_t offset, std::uint64_t bytes) {
   const FileSizeSignalGuard guard;
+  // A file with holes gets its space as it is written: a block that is late would fill them again.
+  set_aside_end_->store(std::numeric_limits<std::uint64_t>::max(), std::memory_order_relaxed);
   const bool within_size = size_bytes_ > 0 && offset + bytes <= size_bytes_;
   if (within_size && ::fallocate(file_.value(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                  static_cast<::off_t>(offset), static_cast<::off_t>(bytes)) == 0) {
