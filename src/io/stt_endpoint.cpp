@@ -14,15 +14,8 @@ namespace sealine::io::stt {
 Result<Url> Url::parse(std::string_view text) {
   const auto refused = std::unexpected(Error{Errc::usage, 0});
   Url url;
-  if (text.starts_with("ws://")) {
-    url.scheme = Scheme::ws;
-    text.remove_prefix(5);
-  } else if (text.starts_with("wss://")) {
-    url.scheme = Scheme::wss;
-    text.remove_prefix(6);
-  } else {
-    return refused;
-  }
+  if (!text.starts_with("ws://")) return refused;
+  text.remove_prefix(5);
   const std::size_t slash = text.find('/');
   if (slash != std::string_view::npos) {
     url.path = text.substr(slash);
@@ -49,8 +42,8 @@ Result<Url> Url::parse(std::string_view text) {
 
 std::string to_string(const Url& url) {
   const bool is_ipv6 = url.host.find(':') != std::string::npos;
-  return std::string(url.scheme == Scheme::ws ? "ws://" : "wss://") +
-         (is_ipv6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port) + url.path;
+  return "ws://" + (is_ipv6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port) +
+         url.path;
 }
 
 std::string describe(const Connected& connected) {

@@ -50,8 +50,8 @@ class SEALINE_API Endpoint {
 
   [[nodiscard]] executor_type get_executor() const noexcept;
 
-  /// Several times for several addresses. An empty host is every address of this machine; wss
-  /// cannot be listened to. Errors: those of the socket; Errc::bad_configuration (seed, scheme).
+  /// Several times for several addresses. An empty host is every address of this machine.
+  /// Errors: those of the socket; Errc::bad_configuration (seed).
   void listen(const Url& url, error_code& ec);
   [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
   /// Answers requests that are no WebSocket's; without it they get 404.

@@ -31,8 +31,7 @@ using ::sealine::stt::StreamMode;
 using ::sealine::stt::StreamOptions;
 
 enum class Scheme : std::uint8_t {
-  ws,   ///< WebSocket
-  wss,  ///< WebSocket over TLS: to dial alone
+  ws,  ///< WebSocket
 };
 
 /// ws://HOST:PORT[/path]. The path is /stt unless given; a port is needed.

@@ -47,8 +47,8 @@ EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions option
 }
 
 void EndpointCore::listen(const Url& url, error_code& ec) {
-  if (misconfigured_ || url.scheme != Scheme::ws) {
-    ec = to_error_code(misconfigured_.value_or(Error{Errc::bad_configuration, 0}));
+  if (misconfigured_) {
+    ec = to_error_code(*misconfigured_);
     return;
   }
   if (acceptors_.empty() &&
@@ -178,10 +178,8 @@ void EndpointCore::start_accept(Given done) {
 }
 
 void EndpointCore::start_connect(const Url& url, Given done) {
-  const bool is_possible = !misconfigured_ && url.scheme == Scheme::ws;
-  if (!is_possible) {
-    const Error why = misconfigured_.value_or(Error{Errc::bad_configuration, 0});
-    net::post(executor_, [done = std::move(done), why]() mutable {
+  if (misconfigured_) {
+    net::post(executor_, [done = std::move(done), why = *misconfigured_]() mutable {
       detail::complete(std::move(done), to_error_code(why), Session());
     });
     return;
