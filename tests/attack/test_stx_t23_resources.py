@@ -51,6 +51,8 @@ class Disk(stx_harness.StxCase):
                     client.block(item.number, seq, content(BLOCK, seq))
                 self.assertEqual(client.next(stx1.DONE).fields[:2], (item.number, 3))
                 client.finish()
+            for part in receiver.parts():  # kept for its sender, and all the space there was
+                (receiver.root / part).unlink()
             self.assertEqual(receiver.give(Item([Entry(b"fits", DATA)]))[0].code, 0)
             self.assertEqual(receiver.read("fits"), DATA)
             self.assertEqual(receiver.names(), {"fits"})
@@ -64,7 +66,7 @@ class Disk(stx_harness.StxCase):
             with receiver.connect() as client:
                 client.send_item(Item([Entry(b"f", data)]), stop_after=100)
             self.assertEqual(receiver.parts(), [".f.stxpart"])
-            with (root / "hog").open("wb") as hog, contextlib.suppress(OSError):
+            with (root / "hog").open("wb", 0) as hog, contextlib.suppress(OSError):
                 while True:
                     hog.write(bytes(BLOCK))
             with receiver.connect() as client:  # refused, or taken because its space was set aside
@@ -76,18 +78,17 @@ class Disk(stx_harness.StxCase):
             receiver.prove_sound()
 
     def test_directory_that_cannot_be_written(self) -> None:
-        with tmpfs(self.place / "fs", "size=8m") as root:
-            receiver = self.receive(root=root / "in", honest=False)
-            path = self.file("data", DATA)
-            stx_harness.run("mount", "-o", "remount,ro", root)
-            code, err = self.run_send(path, to=receiver.own_name, options=["--retry", "300ms"])
+        receiver = self.receive()
+        path = self.file("fixed/data", DATA)
+        with tmpfs(receiver.root / "fixed", "size=1m,ro"):
+            code, err = self.run_send(path.parent, to=receiver.own_name, options=["--retry", "300ms"])
             self.assertIn(code, (5, 6), err)
             with receiver.connect() as client:
-                self.assertIn(client.send_item(Item([Entry(b"x", DATA)])).code, (2, 5))
-            stx_harness.run("mount", "-o", "remount,rw", root)
-            self.assertEqual(self.run_send(path, to=receiver.own_name)[0], 0)
-            self.assertEqual(receiver.read("data"), DATA)
-            receiver.prove_sound()
+                result = client.send_item(Item([Entry(b"fixed/x", content(2 * MIB, 4))]))
+                self.assertIn(result.code, (2, 5))
+            self.assertEqual(os.listdir(receiver.root / "fixed"), [])
+        self.assertEqual(self.run_send(path.parent, to=receiver.own_name)[0], 0)
+        self.assertEqual(receiver.read("fixed/data"), DATA)
 
     def test_limit_of_file_sizes(self) -> None:
         """RLIMIT_FSIZE: SIGXFSZ does not end a receiver, its sender is told."""
