@@ -17,7 +17,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{64} << 10U;
+constexpr std::size_t kMessagePieceBytes = std::size_t{64} << 10U;
 
 /// The largest message that this program takes or sends (scp.md, limits).
 constexpr std::size_t kLineBytes = scp::Limits{}.max_message_bytes;
@@ -88,10 +88,10 @@ MsgCounts MsgSession::counts() const noexcept {
 // --- lines to messages ---------------------------------------------------------------------------
 
 net::awaitable<void> MsgSession::send() {
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kMessagePieceBytes);
   LineBuffer lines(kLineBytes);
   for (;;) {
-    const auto n = co_await places_.ends.read({buffer.get(), up_.piece(kPieceBytes)});
+    const auto n = co_await places_.ends.read({buffer.get(), up_.piece(kMessagePieceBytes)});
     if (!n) {
       if (n.error().code != Errc::cancelled) fail_locally(n.error());
       co_return;
@@ -116,9 +116,9 @@ net::awaitable<void> MsgSession::let_command_end() {
   if (places_.command == nullptr) co_return;
   const io::scp::Outcome how = co_await channel_.closed();
   if (!is_closed_by_peer(how)) co_return;
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kMessagePieceBytes);
   for (;;) {
-    const auto n = co_await places_.ends.read({buffer.get(), kPieceBytes});
+    const auto n = co_await places_.ends.read({buffer.get(), kMessagePieceBytes});
     if (!n) co_return;
     if (*n == 0) break;
   }
@@ -242,7 +242,7 @@ net::awaitable<bool> MsgSession::take_batch() {
     ++counts_.messages_in;
     counts_.bytes_in += text.size();
     channel_.pop();
-    if (bytes >= down_.piece(kPieceBytes)) break;
+    if (bytes >= down_.piece(kMessagePieceBytes)) break;
   }
   last_moved_ = Clock::now();
   Result<> done;

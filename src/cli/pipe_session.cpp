@@ -7,7 +7,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{512} << 10U;
+constexpr std::size_t kPipePieceBytes = std::size_t{512} << 10U;
 
 std::uint8_t reason_number(io::stcp::CloseReason reason) {
   return static_cast<std::uint8_t>(reason);
@@ -22,8 +22,8 @@ PipeSession::PipeSession(io::stcp::Stream stream, const Ends& ends)
       down_(ends.rate),
       up_pause_(stream_.get_executor()),
       down_pause_(stream_.get_executor()),
-      up_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes)),
-      down_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes)) {}
+      up_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPipePieceBytes)),
+      down_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPipePieceBytes)) {}
 
 std::optional<Error> PipeSession::network_error() const noexcept {
   if (is_aborted_) return std::nullopt;
@@ -59,7 +59,7 @@ net::awaitable<void> PipeSession::give_up_locally(Error error) {
 net::awaitable<void> PipeSession::send() {
   error_code ec;
   for (;;) {
-    const MutableBytes room(up_buffer_.get(), up_.piece(kPieceBytes));
+    const MutableBytes room(up_buffer_.get(), up_.piece(kPipePieceBytes));
     const auto n = co_await ends_.input.read(room);
     if (!n && !(n.error().code == Errc::cancelled && is_peer_done_)) {
       co_return co_await give_up_locally(n.error());
@@ -82,9 +82,9 @@ net::awaitable<void> PipeSession::send() {
 net::awaitable<void> PipeSession::receive() {
   for (;;) {
     error_code ec;
-    const std::size_t n =
-        co_await stream_.async_read_some(net::buffer(down_buffer_.get(), down_.piece(kPieceBytes)),
-                                         net::redirect_error(net::use_awaitable, ec));
+    const std::size_t n = co_await stream_.async_read_some(
+        net::buffer(down_buffer_.get(), down_.piece(kPipePieceBytes)),
+        net::redirect_error(net::use_awaitable, ec));
     if (ec == net::error::eof) break;
     if (ec) {
       note(ec);

@@ -8,7 +8,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{64} << 10U;
+constexpr std::size_t kRelayPieceBytes = std::size_t{64} << 10U;
 
 }  // namespace
 
@@ -39,13 +39,13 @@ net::awaitable<void> Relay::plain_failed(const error_code& ec) {
 }
 
 net::awaitable<void> Relay::seal() {
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kRelayPieceBytes);
   net::steady_timer pause(sealed_.get_executor());
   for (;;) {
     error_code ec;
-    const std::size_t n =
-        co_await plain_.async_read_some(net::buffer(buffer.get(), shared_.up.piece(kPieceBytes)),
-                                        net::redirect_error(net::use_awaitable, ec));
+    const std::size_t n = co_await plain_.async_read_some(
+        net::buffer(buffer.get(), shared_.up.piece(kRelayPieceBytes)),
+        net::redirect_error(net::use_awaitable, ec));
     if (error_) co_return;
     if (ec == net::error::eof) break;
     if (ec) co_return co_await plain_failed(ec);
@@ -62,13 +62,13 @@ net::awaitable<void> Relay::seal() {
 }
 
 net::awaitable<void> Relay::open() {
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kRelayPieceBytes);
   net::steady_timer pause(sealed_.get_executor());
   for (;;) {
     error_code ec;
-    const std::size_t n =
-        co_await sealed_.async_read_some(net::buffer(buffer.get(), shared_.down.piece(kPieceBytes)),
-                                         net::redirect_error(net::use_awaitable, ec));
+    const std::size_t n = co_await sealed_.async_read_some(
+        net::buffer(buffer.get(), shared_.down.piece(kRelayPieceBytes)),
+        net::redirect_error(net::use_awaitable, ec));
     if (error_) co_return;
     if (ec == net::error::eof) break;
     if (ec) co_return sealed_failed(ec);

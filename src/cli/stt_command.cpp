@@ -35,7 +35,7 @@ using Work = SttOptions::Work;
 using io::stt::Session;
 using io::stt::Stream;
 
-constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+constexpr std::size_t kConnectPieceBytes = std::size_t{256} << 10U;
 constexpr std::uint16_t kGoingAway = 257;
 
 class Stt final {
@@ -144,7 +144,7 @@ class Stt final {
       command = std::move(*started);
     }
     LineEnds& ends = command ? static_cast<LineEnds&>(*command) : lines;
-    SttRelay relay(std::move(stream), ends, command.get(), shared(), kPieceBytes);
+    SttRelay relay(std::move(stream), ends, command.get(), shared(), kConnectPieceBytes);
     if (!command && input.is_terminal()) relay.end_input_with_peer();
     relay_ = &relay;
     co_await relay.run();

@@ -14,7 +14,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{64} << 10U;
+constexpr std::size_t kForwardPieceBytes = std::size_t{64} << 10U;
 
 /// As many as a peer lets us have open (stt.md, streams); more wait.
 constexpr std::size_t kConnectionsAtOnce = 1024;
@@ -168,7 +168,7 @@ net::awaitable<void> SttForwarder::serve(PlainSocket socket, std::string target)
     const std::uint64_t id = stream->id();
     output_->event("stream", {{"id", id}, {"state", "opened"}});
     SocketEnds ends(std::move(socket));
-    SttRelay relay(std::move(*stream), ends, nullptr, shared_, kPieceBytes);
+    SttRelay relay(std::move(*stream), ends, nullptr, shared_, kForwardPieceBytes);
     const std::string line = target + "\n";
     co_await relay.run(as_bytes(line));
     error = relay.network_error() ? relay.network_error() : relay.local_error();

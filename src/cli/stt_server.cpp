@@ -17,7 +17,7 @@ namespace sealine::cli {
 namespace {
 
 constexpr std::size_t kEchoBytes = std::size_t{256} << 10U;
-constexpr std::size_t kPieceBytes = std::size_t{64} << 10U;
+constexpr std::size_t kServerPieceBytes = std::size_t{64} << 10U;
 constexpr std::size_t kTargetBytes = 300;  ///< HOST:PORT and LF, and whatever came with it
 constexpr std::uint16_t kBusy = 256;
 
@@ -238,7 +238,7 @@ net::awaitable<void> SttServer::command(std::string peer, io::stt::Stream stream
     stream.stop(kStreamFailed);
     co_return note_stream(peer, id, {}, child.error());
   }
-  SttRelay relay(std::move(stream), **child, child->get(), shared_, kPieceBytes);
+  SttRelay relay(std::move(stream), **child, child->get(), shared_, kServerPieceBytes);
   co_await relay.run();
   note_stream(peer, id, relay.counts(),
               relay.local_error() ? relay.local_error() : relay.network_error());
@@ -270,7 +270,7 @@ net::awaitable<void> SttServer::target(std::string peer, io::stt::Stream stream)
     co_return;
   }
   SocketEnds ends(std::move(*socket));
-  SttRelay relay(std::move(stream), ends, nullptr, shared_, kPieceBytes);
+  SttRelay relay(std::move(stream), ends, nullptr, shared_, kServerPieceBytes);
   co_await relay.run({}, line.rest);
   note_stream(peer, id, relay.counts(),
               relay.local_error() ? relay.local_error() : relay.network_error());

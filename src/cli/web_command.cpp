@@ -38,12 +38,12 @@ namespace sealine::cli {
 namespace {
 
 constexpr std::size_t kMostLineBytes = 65536;
-constexpr std::size_t kPieceBytes = 65536;
+constexpr std::size_t kInputPieceBytes = 65536;
 constexpr std::string_view kSend = "/send ";
 
 /// A browser comes with some connections at a time, for each file of the page and for each reload.
-constexpr std::uint32_t kHandshakesPerSecond = 200;
-constexpr std::uint32_t kHandshakeBurst = 400;
+constexpr std::uint32_t kPageHandshakesPerSecond = 200;
+constexpr std::uint32_t kPageHandshakeBurst = 400;
 
 /// The page goes over the net as it is, and would be anybody's to change.
 Outcome<bool> is_on_loopback(const HostPort& place) {
@@ -111,8 +111,8 @@ class Web final {
     SEALINE_TRY(seed, seed_of_options());
     auto settings = endpoint_options(seed, options_.network, options_.padding);
     settings.web.origins = options_.origins;
-    settings.listener.handshakes_per_second = kHandshakesPerSecond;
-    settings.listener.handshake_burst = kHandshakeBurst;
+    settings.listener.handshakes_per_second = kPageHandshakesPerSecond;
+    settings.listener.handshake_burst = kPageHandshakeBurst;
     endpoint_ = std::make_unique<io::stt::Endpoint>(context_.get_executor(), std::move(settings));
     error_code ec;
     endpoint_->listen(
@@ -189,10 +189,10 @@ class Web final {
   // --- standard input ----------------------------------------------------------------------------
 
   net::awaitable<void> read_input() {
-    const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+    const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kInputPieceBytes);
     LineBuffer lines(kMostLineBytes);
     for (;;) {
-      const auto n = co_await input_.read({buffer.get(), kPieceBytes});
+      const auto n = co_await input_.read({buffer.get(), kInputPieceBytes});
       if (!n || *n == 0) break;
       lines.append({buffer.get(), *n});
       while (const auto line = lines.next()) take_line(*line);

@@ -21,7 +21,6 @@ namespace sealine::cli {
 namespace {
 
 using wire::Tag;
-using wire::Value;
 
 /// Names that are tried where the first is taken.
 constexpr unsigned kMostNames = 1000;
@@ -32,17 +31,17 @@ std::unexpected<Error> file_failure(int number) {
 }
 
 /// A dict with exactly `members` keys whose t is `kind`.
-Result<Value> decode(ByteView bytes, std::string_view kind, std::size_t members) {
-  SEALINE_TRY(value, Value::decode(bytes));
-  const Value* const t = value.tag() == Tag::dict ? value.find("t") : nullptr;
+Result<wire::Value> decode(ByteView bytes, std::string_view kind, std::size_t members) {
+  SEALINE_TRY(value, wire::Value::decode(bytes));
+  const wire::Value* const t = value.tag() == Tag::dict ? value.find("t") : nullptr;
   const bool is_it = t != nullptr && t->tag() == Tag::text && as_text(t->run()) == kind &&
                      value.keys().size() == members;
   if (!is_it) return fail(Errc::bad_encoding);
   return value;
 }
 
-Result<ByteView> member(const Value& dict, std::string_view key, Tag tag) {
-  const Value* const found = dict.find(key);
+Result<ByteView> member(const wire::Value& dict, std::string_view key, Tag tag) {
+  const wire::Value* const found = dict.find(key);
   if (found == nullptr || found->tag() != tag) return fail(Errc::bad_encoding);
   return found->run();
 }
@@ -63,7 +62,8 @@ std::string other_name(std::string_view name, unsigned n) {
 // --- what is said --------------------------------------------------------------------------------
 
 std::vector<std::uint8_t> encode_chat(std::string_view text) {
-  return Value::dict({{"t", Value::text("chat")}, {"text", Value::text(text)}}).encode();
+  return wire::Value::dict({{"t", wire::Value::text("chat")}, {"text", wire::Value::text(text)}})
+      .encode();
 }
 
 Result<std::string> parse_chat(ByteView message) {
@@ -73,9 +73,9 @@ Result<std::string> parse_chat(ByteView message) {
 }
 
 std::vector<std::uint8_t> encode_file_head(const WebFileHead& head) {
-  const auto value = Value::dict({{"t", Value::text("file")},
-                                  {"name", Value::text(head.name)},
-                                  {"size", Value::u64(head.size)}})
+  const auto value = wire::Value::dict({{"t", wire::Value::text("file")},
+                                        {"name", wire::Value::text(head.name)},
+                                        {"size", wire::Value::u64(head.size)}})
                          .encode();
   std::vector<std::uint8_t> out;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) {
@@ -98,7 +98,9 @@ Result<WebFileHead> parse_file_head(ByteView bytes) {
 }
 
 std::vector<std::uint8_t> encode_file_done(FixedView<32> sha256) {
-  return Value::dict({{"t", Value::text("done")}, {"sha256", Value::bytes(sha256)}}).encode();
+  return wire::Value::dict(
+             {{"t", wire::Value::text("done")}, {"sha256", wire::Value::bytes(sha256)}})
+      .encode();
 }
 
 Result<ByteArray<32>> parse_file_done(ByteView bytes) {

@@ -20,7 +20,7 @@
 namespace sealine::cli {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+constexpr std::size_t kFilePieceBytes = std::size_t{256} << 10U;
 constexpr std::size_t kMostQueuedLines = 1000;
 constexpr std::chrono::milliseconds kShownEvery{100};
 
@@ -257,14 +257,14 @@ net::awaitable<Result<>> WebSession::receive(io::stt::Stream& stream, Transfer& 
   transfer.head = std::move(*head);
   auto file = WebFile::create(shared_->folder, transfer.head.size);
   if (!file) co_return std::unexpected(file.error());
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kFilePieceBytes);
   net::steady_timer pause(session_.get_executor());
   crypto::Sha256Stream hash;
   for (;;) {
     error_code ec;
-    const std::size_t n =
-        co_await stream.async_read_some(net::buffer(buffer.get(), shared_->down.piece(kPieceBytes)),
-                                        net::redirect_error(net::use_awaitable, ec));
+    const std::size_t n = co_await stream.async_read_some(
+        net::buffer(buffer.get(), shared_->down.piece(kFilePieceBytes)),
+        net::redirect_error(net::use_awaitable, ec));
     if (ec == net::error::eof) break;
     if (ec) co_return as_result(ec);
     if (n > transfer.head.size - transfer.done) co_return fail(Errc::content_differs);
@@ -318,11 +318,11 @@ net::awaitable<Result<>> WebSession::send(io::stt::Stream& stream, WebSource& so
   const auto head = encode_file_head(transfer.head);
   co_await net::async_write(stream, net::buffer(head), net::redirect_error(net::use_awaitable, ec));
   if (ec) co_return as_result(ec);
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kPieceBytes);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kFilePieceBytes);
   net::steady_timer pause(session_.get_executor());
   crypto::Sha256Stream hash;
   while (transfer.done < transfer.head.size) {
-    const auto n = source.read({buffer.get(), shared_->up.piece(kPieceBytes)});
+    const auto n = source.read({buffer.get(), shared_->up.piece(kFilePieceBytes)});
     if (!n) co_return std::unexpected(n.error());
     if (*n == 0 || *n > transfer.head.size - transfer.done) co_return fail(Errc::source_changed);
     hash.update({buffer.get(), *n});
