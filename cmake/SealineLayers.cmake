@@ -17,9 +17,17 @@ function(sealine_add_layer name)
   if(sources)
     add_library(${target} STATIC ${sources})
     sealine_flags(${target})
-    # Where the headers, Asio's above all, cost more than the sources.
-    if(SEALINE_UNITY AND name MATCHES "^(io|cli)$")
-      set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    if(name MATCHES "^(io|cli)$")
+      if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+        # It takes the two halves of a coroutine frame's allocation, inlined apart, for strangers.
+        target_compile_options(${target} PRIVATE -Wno-mismatched-new-delete)
+      endif()
+      # Where the headers, Asio's above all, cost more than the sources. What is unnamed in a source
+      # is then unnamed in an included file, which g++ minds.
+      if(SEALINE_UNITY)
+        set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+        target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+      endif()
     endif()
     target_compile_features(${target} PUBLIC cxx_std_23)
     target_compile_definitions(${target} PRIVATE SEALINE_BUILDING)

@@ -28,12 +28,6 @@
 #include <unistd.h>
 #include <utility>
 
-#if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 inlines the two halves of a coroutine frame's allocation apart, and takes them for
-// strangers.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
-
 namespace sealine::cli {
 namespace {
 

@@ -197,7 +197,8 @@ void Session::Machine::end_turn(Stream& stream, bool goes_on) {
 std::size_t Session::Machine::put_data(MutableBytes out, TimePoint now) {
   if (sending.must_stop(now)) return 0;
   while (Stream* stream = next_of_schedule()) {
-    if (stream->deficit == 0) stream->deficit = config.limits.frame_bytes;
+    // A turn is one full frame, or several small ones: nothing of it is left over for a crumb.
+    if (stream->deficit == 0) stream->deficit = plaintext_limit(config) - kMaxPrefixBytes;
     const std::size_t length = put_data_of(*stream, out, now);
     if (length > 0) return length;
     // Nothing that credit or room allows: woken again by CREDIT.

@@ -154,6 +154,16 @@ TEST(SttSession, ABulkStreamArrivesWholeAndEndsClean) {
   EXPECT_FALSE(pair.a.write(stream, data, pair.now));
 }
 
+TEST(SttSession, ABulkStreamFillsItsFrames) {
+  Pair pair;
+  const StreamId stream = *pair.a.open({}, pair.now);
+  const auto before = pair.a.statistics().frames_sent;
+  const Bytes data = pattern(5 << 20U);
+  EXPECT_EQ(carried(pair, pair.a, pair.b, stream, data), data);
+  // 81 of them would be full; those that end a write or meet the credit's end are not.
+  EXPECT_LE(pair.a.statistics().frames_sent - before, 100U);
+}
+
 TEST(SttSession, BothWaysAndIdsOfBothSides) {
   Pair pair;
   const StreamId ours = *pair.a.open({}, pair.now);

@@ -13,12 +13,6 @@
 #include <mutex>
 #include <utility>
 
-#if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 inlines Asio's frame allocation on one side of a coroutine only, and then takes its two
-// halves for a mismatch.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
-
 namespace sealine::io::stx {
 
 namespace core = sealine::stx;
