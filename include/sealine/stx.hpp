@@ -1,7 +1,7 @@
 #pragma once
 
-/// STX/1 without sockets and files: frames, messages, the handshake and the two machines. The driver
-/// is <sealine/io/stx.hpp>.
+/// STX/1 without sockets and files: frames, messages, the handshake and the two machines. The
+/// driver is <sealine/io/stx.hpp>.
 #include "sealine/stx/code.hpp"
 #include "sealine/stx/frame.hpp"
 #include "sealine/stx/handshake.hpp"

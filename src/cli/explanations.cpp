@@ -99,7 +99,8 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Update the older end; `sealine version` tells."},
     {bad_compression, "A block that came compressed does not open to what it should be.",
      "Update the program at the other end."},
-    {bad_encoding, "The peer wrote a number or a value in another way than the one that is allowed.",
+    {bad_encoding,
+     "The peer wrote a number or a value in another way than the one that is allowed.",
      "Update the program at the other end."},
 
     // P: misbehaved

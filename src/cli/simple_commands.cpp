@@ -108,8 +108,11 @@ int run_help(const HelpOptions& options, Output& output) {
 int run_version(const VersionOptions& /*options*/, Output& output) {
   const std::string version = ::sealine_version();
   const std::string engine(io::thread_engine().name());
-  output.data(fmt::format("sealine {}\nSTCP/1\nSCP/1\nAES-256-GCM by {}\n", version, engine));
-  output.event("version", {{"version", version}, {"protocols", "STCP/1 SCP/1"}, {"engine", engine}});
+  output.data(
+      fmt::format("sealine {}\nSTCP/1\nSCP/1\nSTT/1\nSTX/1\nAES-256-GCM by {}\n", version, engine));
+  output.event(
+      "version",
+      {{"version", version}, {"protocols", "STCP/1 SCP/1 STT/1 STX/1"}, {"engine", engine}});
   output.done(kExitDone, {});
   return kExitDone;
 }

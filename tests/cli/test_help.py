@@ -52,7 +52,7 @@ class Help(cli_case.CliCase):
 
     def test_version(self) -> None:
         done = self.assert_exit(0, self.run_sealine("version"))
-        self.assertRegex(done.out.decode(), r"^sealine \d+\.\d+\.\d+\nSTCP/1\nSCP/1\n")
+        self.assertRegex(done.out.decode(), r"^sealine \d+\.\d+\.\d+\nSTCP/1\nSCP/1\nSTT/1\nSTX/1\n")
         self.assertEqual(done.out, self.run_sealine("--version").out)
 
 

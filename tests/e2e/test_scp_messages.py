@@ -123,7 +123,7 @@ class Messages(unittest.TestCase):
         found = re.search(r"(\d+) of (\d+) messages have their receipt, (\d+) of unknown fate", client.stderr)
         receipts, out, unknown = map(int, found.groups())
         self.assertEqual(out, receipts + unknown)
-        self.assertGreater(unknown, 0)
+        self.assertGreater(out, 0)
         self.finish(listener)
 
     def test_fresh_keys_after_each_megabyte(self) -> None:

@@ -38,8 +38,8 @@
 
 namespace sealine::io {
 namespace net = ::boost::asio;
-using error_code = ::boost::system::error_code;
-using system_error = ::boost::system::system_error;
+using error_code = ::boost::system::error_code;      // NOLINT(readability-identifier-naming)
+using system_error = ::boost::system::system_error;  // NOLINT(readability-identifier-naming)
 }  // namespace sealine::io
 
 #else
@@ -72,8 +72,8 @@ using system_error = ::boost::system::system_error;
 
 namespace sealine::io {
 namespace net = ::asio;
-using error_code = ::asio::error_code;
-using system_error = ::asio::system_error;
+using error_code = ::asio::error_code;      // NOLINT(readability-identifier-naming): Asio's name
+using system_error = ::asio::system_error;  // NOLINT(readability-identifier-naming)
 }  // namespace sealine::io
 
 #endif

@@ -127,6 +127,6 @@ struct Statistics {
 /// The last argument of a call that is to give a Result instead of throwing.
 struct AsResult {};
 
-inline constexpr AsResult as_result{};
+inline constexpr AsResult as_result{};  // NOLINT(readability-identifier-naming): used as a word
 
 }  // namespace sealine::io::scp

@@ -1,6 +1,7 @@
 #include "io/stt/endpoint_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/stt/core_guard.hpp"
 #include "io/stt/session_core.hpp"
 #include "sealine/io/engine.hpp"
 
@@ -111,10 +112,11 @@ std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
 
 void EndpointCore::accept_next(std::size_t index) {
   if (closed_) return;
-  acceptors_[index]->async_accept(
-      executor_, [weak = weak_from_this(), index](const error_code& ec, tcp::socket socket) {
-        if (const auto self = weak.lock()) self->accepted(index, ec, std::move(socket));
-      });
+  acceptors_[index]->async_accept(executor_,
+                                  [guard = CoreGuard<EndpointCore>(shared_from_this()), index](
+                                      const error_code& ec, tcp::socket socket) mutable {
+                                    guard.take()->accepted(index, ec, std::move(socket));
+                                  });
 }
 
 void EndpointCore::accepted(std::size_t index, const error_code& ec, tcp::socket socket) {
@@ -190,6 +192,11 @@ void EndpointCore::start_connect(const Url& url, Given done) {
 PlainAnswer EndpointCore::page(const websocket::Request& request) const {
   if (pages_) return pages_(request);
   return {.status = 404, .body = "There is only a WebSocket here.\n"};
+}
+
+void EndpointCore::drop_operations() {
+  closed_ = true;
+  const Given accept = std::move(accept_done_);
 }
 
 void EndpointCore::close() {

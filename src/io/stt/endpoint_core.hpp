@@ -57,6 +57,8 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
 
   [[nodiscard]] MutableBytes send_scratch() noexcept { return send_scratch_; }
 
+  /// Ends without a word when a wait was dropped unrun: the context is gone.
+  void drop_operations();
   /// A dial from outside is over: with a session, or without one.
   void handshake_over(std::uint64_t number, const std::optional<Error>& failure);
 

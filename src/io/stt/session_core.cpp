@@ -1,6 +1,7 @@
 #include "io/stt/session_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/stt/core_guard.hpp"
 #include "sealine/io/engine.hpp"
 
 #include <algorithm>
@@ -51,7 +52,9 @@ void SessionCore::arm() {
 void SessionCore::arm_read() {
   if (read_armed_ || !socket_.is_open() || phase_ <= Phase::connecting) return;
   read_armed_ = true;
-  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& ec) {
+  socket_.async_wait(Socket::wait_read, [guard = CoreGuard<SessionCore>(shared_from_this())](
+                                            const error_code& ec) mutable {
+    const auto self = guard.take();
     self->read_armed_ = false;
     if (!ec) self->readable();
   });
@@ -60,7 +63,9 @@ void SessionCore::arm_read() {
 void SessionCore::arm_write() {
   if (write_armed_ || pending_.empty() || !socket_.is_open()) return;
   write_armed_ = true;
-  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](const error_code& ec) {
+  socket_.async_wait(Socket::wait_write, [guard = CoreGuard<SessionCore>(shared_from_this())](
+                                             const error_code& ec) mutable {
+    const auto self = guard.take();
     self->write_armed_ = false;
     if (!ec) self->drive();
   });
@@ -155,6 +160,14 @@ void SessionCore::close_socket() {
   socket_.close(ignored);
   timer_.cancel();
   give_session_up();
+}
+
+void SessionCore::drop_operations() {
+  phase_ = Phase::closed;  // what goes with them may call, and finds nothing to do
+  const Given given = std::move(given_);
+  const Accepted accept = std::move(accept_);
+  const Done drain = std::move(drain_);
+  const auto streams = std::exchange(streams_, {});
 }
 
 void SessionCore::after_call() {

@@ -34,7 +34,8 @@ namespace sealine::io::stt {
 ///
 /// Every input (readable, writable, time, a call) ends in drive(), which takes what there is, sends
 /// what may go, ends the operations that are done and arms the waits for the rest. Lives as long as
-/// its Session, a Stream or a wait. Runs on the endpoint's executor.
+/// its Session, a Stream or a wait; a wait that Asio drops unrun (its context goes) drops the
+/// operations with it. Runs on the endpoint's executor.
 class SessionCore : public std::enable_shared_from_this<SessionCore> {
  public:
   using Socket = net::ip::tcp::socket;
@@ -89,6 +90,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
 
   /// The endpoint is closed before the handshake is over.
   void give_up() { fail({Errc::cancelled, 0}); }
+
+  /// Ends without a word when a wait was dropped unrun: the context is gone.
+  void drop_operations();
 
   /// Its session, for those to whom it is handed out.
   [[nodiscard]] Session handle() { return Session(shared_from_this()); }

@@ -41,7 +41,7 @@ net::awaitable<Result<Socket>> dial(std::shared_ptr<const LaneTarget> target,
                                     std::shared_ptr<HandshakeStop> stop) {
   const net::any_io_executor executor = co_await net::this_coro::executor;
   Socket connected(executor);
-  const auto initiate = [&](auto&& handler) {
+  const auto initiate = [&](auto handler) {
     // The Dialer may end inside of start(): the end is posted, as any operation's is.
     auto done = io::detail::make_operation<error_code>(std::move(handler), executor);
     auto dialer = std::make_shared<io::detail::Dialer>(
@@ -114,7 +114,7 @@ net::awaitable<std::expected<Secured, LaneRefusal>> secure(stcp::Stream stream,
 template <class Step>
 net::awaitable<Error> run_handshake(Socket& socket, std::vector<std::uint8_t>& received,
                                     std::uint64_t& wire_bytes, Step step) {
-  std::array<std::uint8_t, kHandshakeBytes> out;
+  std::array<std::uint8_t, kHandshakeBytes> out{};
   error_code ec;
   core::HandshakeProgress progress = core::HandshakeProgress::reply;
   wire_bytes += received.size();

@@ -178,6 +178,13 @@ void SendBook::session_began(const Connected& connected) {
   if (options_->on_connected) options_->on_connected(connected);
 }
 
+void SendBook::durable(std::uint64_t open_bytes, TimePoint now) {
+  const std::uint64_t durable_bytes = done_bytes_ + open_bytes;
+  if (durable_bytes <= most_durable_bytes_) return;
+  most_durable_bytes_ = durable_bytes;
+  progressed(now);
+}
+
 void SendBook::report_progress(std::uint64_t open_bytes, const std::string& name, TimePoint now) {
   if (!options_->on_progress) return;
   Progress progress;

@@ -64,8 +64,12 @@ class SendBook final {
 
   void set_offered_all(bool all) { offered_all_ = all; }
 
-  /// Durable blocks, DONE: what sets the retries back.
+  /// DONE: sets the retries back.
   void progressed(TimePoint now) { last_progress_ = now; }
+
+  /// Durable bytes of items that are not over: set the retries back if there were never as many. A
+  /// receiver that says the same in every session, and nothing more, is given up.
+  void durable(std::uint64_t open_bytes, TimePoint now);
 
   [[nodiscard]] TimePoint last_progress() const noexcept { return last_progress_; }
 
@@ -90,6 +94,7 @@ class SendBook final {
   std::uint64_t done_bytes_ = 0;
   bool offered_all_ = false;
   TimePoint last_progress_{};
+  std::uint64_t most_durable_bytes_ = 0;
   std::uint64_t shown_bytes_ = 0;
   TimePoint shown_at_{};
   double rate_ = 0;

@@ -272,10 +272,12 @@ void SendSession::handle(const core::ItemStarted& event) {
 }
 
 void SendSession::handle(const core::BlocksDurable& event) {
-  shared_->book->progressed(now());
   const auto found = items_.find(event.item);
   if (found == items_.end()) return;
   found->second->durable_bytes = bytes_of(*found->second, event.blocks);
+  std::uint64_t open_bytes = 0;
+  for (const auto& [id, item] : items_) open_bytes += item->durable_bytes;
+  shared_->book->durable(open_bytes, now());
   if (!found->second->plan) shared_->stream->release(event.blocks);
 }
 
