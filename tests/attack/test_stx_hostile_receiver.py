@@ -231,8 +231,12 @@ class HostileReceiver(stx_harness.StxCase):
         """No ACK, or nothing at all: the sender bounds its window and its patience."""
         path = self.file("large", bytes(1) + content(1 << 20, 2) * st.count(200, 80))
         for drop in ((ACK,), (ACK, META_OK), (DONE,)):
-            def twist(_, kind: int, fields: tuple, drop=drop) -> list:
-                return [] if kind in drop else [(kind, fields)]
+            ended = []
+
+            def twist(session, kind: int, fields: tuple, drop=drop, ended=ended) -> list:
+                if kind == DONE and kind in drop:
+                    ended.append(session)  # from here on it says nothing at all
+                return [] if kind in drop or session in ended else [(kind, fields)]
 
             with self.subTest(drop), stx1.Receiver(KEY, twist=twist) as rogue:
                 program = self.send(path, to=f"127.0.0.1:{rogue.port}", options=[
