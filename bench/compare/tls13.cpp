@@ -5,14 +5,10 @@
 //   open) release=1     SSL_MODE_RELEASE_BUFFERS
 #include "support/program.hpp"
 #include "support/socket.hpp"
+#include "support/tls.hpp"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <array>
 #include <memory>
@@ -22,35 +18,15 @@
 namespace sealine::bench {
 namespace {
 
-template <auto free_function>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const {
-    free_function(object);
-  }
-};
+using tls::Freed;
+using tls::require;
 
 using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
 using Ssl = std::unique_ptr<SSL, Freed<SSL_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Session = std::unique_ptr<SSL_SESSION, Freed<SSL_SESSION_free>>;
-using Memory = std::unique_ptr<BIO, Freed<BIO_free>>;
 
-constexpr const char* kSuite = "TLS_AES_256_GCM_SHA384";
 constexpr std::array<std::uint8_t, 2> kSuiteId = {0x13, 0x02};
 constexpr std::size_t kPskBytes = 48;
-
-[[noreturn]] void fail(const std::string& what) {
-  const char* reason = ERR_reason_error_string(ERR_get_error());
-  throw std::runtime_error(what + ": " + (reason != nullptr ? reason : "no reason given"));
-}
-
-void require(bool good, const char* what) {
-  if (!good) {
-    fail(what);
-  }
-}
 
 class TlsChannel {
  public:
@@ -103,11 +79,7 @@ class Tls13 {
     const bool serves = options.text("role", "") == "server";
     context_.reset(SSL_CTX_new(serves ? TLS_server_method() : TLS_client_method()));
     require(context_ != nullptr, "SSL_CTX_new");
-    SSL_CTX_set_min_proto_version(context_.get(), TLS1_3_VERSION);
-    require(SSL_CTX_set_ciphersuites(context_.get(), kSuite) == 1, kSuite);
-    require(SSL_CTX_set1_groups_list(context_.get(), "X25519") == 1, "X25519");
-    SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(context_.get(), 0);
+    tls::choose_protocol(context_.get());
     SSL_CTX_set_app_data(context_.get(), this);
     if (tuned_) {
       SSL_CTX_set_read_ahead(context_.get(), 1);
@@ -130,7 +102,7 @@ class Tls13 {
       SSL_CTX_set_psk_find_session_callback(context_.get(), find_psk);
       hello["psk"] = psk;
     } else {
-      hello["certificate"] = make_certificate();
+      hello["certificate"] = tls::make_certificate(context_.get());
     }
     listener_ = Socket::listen_on_loopback();
     hello["port"] = listener_->port();
@@ -151,13 +123,7 @@ class Tls13 {
       SSL_CTX_set_psk_use_session_callback(context_.get(), use_psk);
       return;
     }
-    const auto text = hello.at("certificate").get<std::string>();
-    const Memory memory(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-    const Certificate certificate(PEM_read_bio_X509(memory.get(), nullptr, nullptr, nullptr));
-    require(certificate &&
-                X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), certificate.get()) == 1,
-            "the server's certificate");
-    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+    tls::trust_certificate(context_.get(), hello.at("certificate").get<std::string>());
   }
 
   Channel connect() {
@@ -176,36 +142,9 @@ class Tls13 {
 
   /// A run under another protocol, suite or kind of handshake than its name says is an error.
   Channel finish(Socket socket, Ssl ssl) const {
-    require(SSL_version(ssl.get()) == TLS1_3_VERSION, "not TLS 1.3");
-    require(std::string(SSL_get_cipher_name(ssl.get())) == kSuite, "another cipher suite");
+    tls::check_protocol(ssl.get());
     require((SSL_session_reused(ssl.get()) == 1) == uses_psk_, "another kind of handshake");
     return {std::move(socket), std::move(ssl), tuned_};
-  }
-
-  std::string make_certificate() {
-    const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
-    const Certificate certificate(X509_new());
-    require(key && certificate, "the certificate");
-    constexpr long kHour = 3600;
-    X509_set_version(certificate.get(), X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -kHour);
-    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 24 * kHour);
-    X509_set_pubkey(certificate.get(), key.get());
-    X509_NAME* name = X509_get_subject_name(certificate.get());
-    const ByteView localhost = as_bytes("localhost");
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, localhost.data(),
-                               static_cast<int>(localhost.size()), -1, 0);
-    X509_set_issuer_name(certificate.get(), name);
-    require(X509_sign(certificate.get(), key.get(), EVP_sha256()) > 0 &&
-                SSL_CTX_use_certificate(context_.get(), certificate.get()) == 1 &&
-                SSL_CTX_use_PrivateKey(context_.get(), key.get()) == 1,
-            "the certificate");
-    const Memory memory(BIO_new(BIO_s_mem()));
-    require(PEM_write_bio_X509(memory.get(), certificate.get()) == 1, "the certificate");
-    char* text = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &text);
-    return {text, static_cast<std::size_t>(size)};
   }
 
   void set_psk(const std::array<std::uint8_t, kPskBytes>& psk) {

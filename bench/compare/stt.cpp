@@ -1,0 +1,291 @@
+// STT/1 over WebSocket by this library, through its public interface, as a user would write it:
+// one session, whose streams are what others have connections for.
+//   session=1  every connection of the work is a session of its own
+// role=about only names the engine. SEALINE_CRYPTO chooses the engine; the first line names the one
+// that runs.
+#include "support/program.hpp"
+#include <sealine/io/engine.hpp>
+#include <sealine/io/stt.hpp>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sealine::bench {
+namespace {
+
+namespace net = io::net;
+namespace stt = io::stt;
+using io::error_code;
+
+constexpr std::size_t kSeedBytes = 32;
+
+std::string engine_name() {
+  if (!io::engine_choice_from_environment()) {
+    throw std::runtime_error("the engine that SEALINE_CRYPTO names is not to be had here");
+  }
+  return std::string(io::thread_engine().name());
+}
+
+void check(const error_code& code) {
+  if (code) throw io::system_error(code);
+}
+
+void run_once(net::io_context& context) {
+  if (context.run_one() == 0) throw std::logic_error("waits for what nothing will bring");
+}
+
+/// Runs the context until the operation that `begin(handler)` starts has ended. Gives what it
+/// gave beside its error.
+template <class Value, class Begin>
+std::pair<error_code, Value> wait_for(net::io_context& context, Begin begin) {
+  std::optional<std::pair<error_code, Value>> outcome;
+  begin(
+      [&outcome](const error_code& code, Value value) { outcome.emplace(code, std::move(value)); });
+  while (!outcome) run_once(context);
+  return std::move(*outcome);
+}
+
+template <class Begin>
+error_code wait_for_end(net::io_context& context, Begin begin) {
+  std::optional<error_code> outcome;
+  begin([&outcome](const error_code& code) { outcome = code; });
+  while (!outcome) run_once(context);
+  return *outcome;
+}
+
+/// A stream, and the session that it must not outlive.
+class SttChannel {
+ public:
+  SttChannel(net::io_context& context, std::shared_ptr<stt::Session> session, stt::Stream stream)
+      : context_(&context), session_(std::move(session)), stream_(std::move(stream)) {}
+
+  SttChannel(SttChannel&&) = default;
+  SttChannel& operator=(SttChannel&&) = default;
+
+  /// Ends what was not ended: a reset would take back what is on its way.
+  ~SttChannel() {
+    if (stream_) stream_.async_shutdown(net::detached);
+  }
+
+  void write(ByteView bytes) {
+    while (!bytes.empty()) {
+      const auto [code, count] = wait_for<std::size_t>(*context_, [&](auto done) {
+        stream_.async_write_some(net::buffer(bytes.data(), bytes.size()), std::move(done));
+      });
+      check(code);
+      bytes = bytes.subspan(count);
+    }
+  }
+
+  void flush() { context_->poll(); }
+
+  std::size_t read_some(MutableBytes into) {
+    const auto [code, count] = wait_for<std::size_t>(*context_, [&](auto done) {
+      stream_.async_read_some(net::buffer(into.data(), into.size()), std::move(done));
+    });
+    if (code == net::error::eof) return 0;
+    check(code);
+    return count;
+  }
+
+  void end_writing() {
+    check(wait_for_end(*context_, [&](auto done) { stream_.async_shutdown(std::move(done)); }));
+    flush();
+  }
+
+  void expect_bulk() {}
+
+  void reset_on_close() {}  // no port is held by a stream
+
+  /// Calls `received(count)` for whatever comes, and at the end with 0.
+  template <class Received>
+  void receive_all(MutableBytes into, Received received) {
+    stream_.async_read_some(net::buffer(into.data(), into.size()),
+                            [this, into, received](const error_code& code, std::size_t count) {
+                              if (code && code != net::error::eof) check(code);
+                              received(count);
+                              if (!code) receive_all(into, received);
+                            });
+  }
+
+ private:
+  net::io_context* context_;
+  std::shared_ptr<stt::Session> session_;
+  stt::Stream stream_;
+};
+
+class Stt {
+ public:
+  using Channel = SttChannel;
+
+  explicit Stt(const Options& options) : is_session_each_(options.flag("session")) {}
+
+  nlohmann::json listen() {
+    ByteArray<kSeedBytes> seed{};
+    io::system_rng().fill(seed);
+    stt::EndpointOptions options = with_seed(seed);
+    // All clients here come from one address and in great numbers.
+    options.listener.half_open_per_network = options.listener.half_open;
+    options.listener.handshakes_per_second = 0;
+    endpoint_.emplace(context_.get_executor(), std::move(options));
+    error_code code;
+    endpoint_->listen(url(0), code);
+    check(code);
+    return {{"port", endpoint_->local_endpoints().front().port()},
+            {"engine", engine_name()},
+            {"seed", seed}};
+  }
+
+  void learn(const nlohmann::json& hello) {
+    if (engine_name() != hello.at("engine").get<std::string>()) {
+      throw std::runtime_error("the client runs on another engine: " + engine_name());
+    }
+    hello.at("port").get_to(port_);
+    endpoint_.emplace(context_.get_executor(),
+                      with_seed(hello.at("seed").get<ByteArray<kSeedBytes>>()));
+  }
+
+  Channel accept() {
+    if (is_session_each_) accept_session();
+    for (;;) {
+      if (!session_) accept_session();
+      auto [code, stream] = wait_for<stt::Stream>(
+          context_, [&](auto done) { session_->async_accept(std::move(done)); });
+      if (!code) return {context_, session_, std::move(stream)};
+      if (code != net::error::eof) check(code);
+      session_.reset();
+    }
+  }
+
+  Channel connect() {
+    if (is_session_each_ || !session_) connect_session();
+    auto stream = session_->open();
+    if (!stream && stream.error().code == Errc::stream_limit) {
+      connect_session();  // an id is given once
+      stream = session_->open();
+    }
+    if (!stream) check(io::to_error_code(stream.error()));
+    return {context_, session_, std::move(*stream)};
+  }
+
+  std::optional<nlohmann::json> serve_specially(const Work& work) {
+    nlohmann::json report = work.name == "growth" ? receive_in_turn(work) : serve(*this, work);
+    if (!is_session_each_) await_end();
+    return report;
+  }
+
+  std::optional<nlohmann::json> request_specially(const Work& work) {
+    nlohmann::json report = work.name == "growth" ? send_in_turn(work) : request(*this, work);
+    if (!is_session_each_) {
+      check(wait_for_end(context_, [&](auto done) { session_->async_drain(std::move(done)); }));
+    }
+    return report;
+  }
+
+ private:
+  static stt::EndpointOptions with_seed(const ByteArray<kSeedBytes>& seed) {
+    stt::EndpointOptions options;
+    options.seed = std::make_shared<const stc::Seed>(seed);
+    return options;
+  }
+
+  static stt::Url url(std::uint16_t port) {
+    return {.scheme = stt::Scheme::ws, .host = "127.0.0.1", .port = port};
+  }
+
+  // The former session goes once the other end has the new one, and so has all of the former.
+  void accept_session() {
+    keep(wait_for<stt::Session>(context_,
+                                [&](auto done) { endpoint_->async_accept(std::move(done)); }));
+  }
+
+  void connect_session() {
+    keep(wait_for<stt::Session>(
+        context_, [&](auto done) { endpoint_->async_connect(url(port_), std::move(done)); }));
+    if (!session_->connected().forward_secrecy) throw std::runtime_error("no forward secrecy");
+  }
+
+  void keep(std::pair<error_code, stt::Session> made) {
+    check(made.first);
+    session_ = std::make_shared<stt::Session>(std::move(made.second));
+  }
+
+  /// The client closes once it has everything.
+  void await_end() {
+    const auto [code, stream] = wait_for<stt::Stream>(
+        context_, [&](auto done) { session_->async_accept(std::move(done)); });
+    if (code != net::error::eof) throw std::runtime_error("not closed well");
+  }
+
+  // --- growth: the same bytes, in turn over few or many streams
+  // ------------------------------------------------------------------------------------------
+
+  nlohmann::json receive_in_turn(const Work& work) {
+    // What comes is counted and thrown away, so one buffer does for all.
+    std::vector<std::uint8_t> buffer(kReadBytes);
+    std::optional<Stopwatch> watch;
+    std::uint64_t received = 0;
+    std::size_t ended = 0;
+    std::vector<Channel> channels;
+    channels.reserve(work.connection_count);  // none of them moves while it reads
+    for (std::size_t index = 0; index < work.connection_count; ++index) {
+      channels.push_back(accept());
+      // At once: what nobody reads takes the credit of the session.
+      channels.back().receive_all(buffer, [&](std::size_t count) {
+        if (!watch) watch.emplace();
+        received += count;
+        if (count == 0) ++ended;
+      });
+    }
+    while (ended < channels.size()) run_once(context_);
+    nlohmann::json report =
+        transfer_report(received, watch.value().wall_s(), watch.value().cpu_used_s());
+    for (Channel& channel : channels) channel.end_writing();
+    return report;
+  }
+
+  nlohmann::json send_in_turn(const Work& work) {
+    std::vector<Channel> channels;
+    for (std::size_t index = 0; index < work.connection_count; ++index) {
+      channels.push_back(connect());
+    }
+    std::vector<std::uint8_t> message(work.size_bytes);
+    Pattern(1).fill(message);
+    const Stopwatch watch;
+    const std::uint64_t total = work.total_bytes / message.size();
+    for (std::uint64_t number = 0; number < total; ++number) {
+      channels[number % channels.size()].write(message);
+    }
+    for (Channel& channel : channels) channel.end_writing();
+    std::uint8_t nothing = 0;
+    for (Channel& channel : channels) {
+      if (channel.read_some(MutableBytes(&nothing, 1)) != 0) {
+        throw std::runtime_error("an answer that nobody asked for");
+      }
+    }
+    return transfer_report(total * message.size(), watch.wall_s(), watch.cpu_used_s());
+  }
+
+  bool is_session_each_;
+  net::io_context context_{1};
+  std::optional<stt::Endpoint> endpoint_;
+  std::shared_ptr<stt::Session> session_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace
+}  // namespace sealine::bench
+
+int main(int argc, char** argv) {
+  using namespace sealine::bench;
+  if (argc == 2 && std::string_view(argv[1]) == "role=about") {
+    std::cout << nlohmann::json{{"engine", sealine::io::thread_engine().name()}}.dump()
+              << std::endl;
+    return 0;
+  }
+  return run_contestant<Stt>(argc, argv);
+}
