@@ -1,7 +1,7 @@
 """T22 for STX: clocks a day apart. Nothing depends on them, but for who asks with --require-clock."""
 
-import shutil
 import unittest
+from pathlib import Path
 
 import stx_harness
 from stx_harness import BLOCK, KEY, Entry, Item, Truncated, content, st, stx1
@@ -37,9 +37,12 @@ class Clocks(stx_harness.StxCase):
                 self.assertEqual(code, 0, err)
                 self.assertEqual(receiver.store.files[b"data"][3], DATA)
 
-    @unittest.skipUnless(shutil.which("faketime"), "no faketime")
     def test_programs_a_day_apart(self) -> None:
-        receiver = self.receive(wrap=("faketime", "-f", "-1d"))
+        # Without the program of that name, which stands between a signal and the receiver.
+        library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+        if library is None:
+            self.skipTest("no libfaketime")
+        receiver = self.receive(wrap=("env", f"LD_PRELOAD={library}", "FAKETIME=-1d", "FAKETIME_DONT_FAKE_MONOTONIC=1"))
         path = self.file("data", DATA)
         self.assertEqual(self.run_send(path, to=receiver.own_name)[0], 0)
         self.assertEqual(receiver.read("data"), DATA)
