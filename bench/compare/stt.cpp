@@ -250,6 +250,7 @@ class Stt {
 
   nlohmann::json send_in_turn(const Work& work) {
     std::vector<Channel> channels;
+    channels.reserve(work.connection_count);
     for (std::size_t index = 0; index < work.connection_count; ++index) {
       channels.push_back(connect());
     }

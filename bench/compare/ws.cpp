@@ -29,7 +29,7 @@ namespace {
 namespace net = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
-using tcp = net::ip::tcp;
+using Tcp = net::ip::tcp;
 
 // Holds the largest message of any row with its header.
 constexpr std::size_t kWriteBytes = (std::size_t{1} << 20U) + 64;
@@ -94,7 +94,7 @@ class WsChannel {
     return std::exchange(message_bytes_, 0) == 0;
   }
 
-  tcp::socket& socket() { return beast::get_lowest_layer(*stream_); }
+  Tcp::socket& socket() { return beast::get_lowest_layer(*stream_); }
 
   std::unique_ptr<Stream> stream_;  // Beast's streams of TLS do not move
   std::uint64_t message_bytes_ = 0;
@@ -105,7 +105,7 @@ class Ws {
  public:
   using Channel = WsChannel<Layer>;
   using Stream = typename Channel::Stream;
-  static constexpr bool kHasTls = !std::is_same_v<Layer, tcp::socket>;
+  static constexpr bool kHasTls = !std::is_same_v<Layer, Tcp::socket>;
 
   explicit Ws(const Options&) {
     if constexpr (kHasTls) tls::choose_protocol(tls_.native_handle());
@@ -114,7 +114,7 @@ class Ws {
   nlohmann::json listen() {
     nlohmann::json hello;
     if constexpr (kHasTls) hello["certificate"] = tls::make_certificate(tls_.native_handle());
-    listener_.emplace(context_, tcp::endpoint(net::ip::address_v4::loopback(), 0));
+    listener_.emplace(context_, Tcp::endpoint(net::ip::address_v4::loopback(), 0));
     hello["port"] = listener_->local_endpoint().port();
     return hello;
   }
@@ -134,7 +134,7 @@ class Ws {
   }
 
   Channel connect() {
-    tcp::socket socket(context_);
+    Tcp::socket socket(context_);
     socket.connect({net::ip::address_v4::loopback(), port_});
     auto stream = make_stream(std::move(socket));
     shake_hands(*stream, net::ssl::stream_base::client);
@@ -153,8 +153,8 @@ class Ws {
   }
 
  private:
-  std::unique_ptr<Stream> make_stream(tcp::socket socket) {
-    socket.set_option(tcp::no_delay(true));
+  std::unique_ptr<Stream> make_stream(Tcp::socket socket) {
+    socket.set_option(Tcp::no_delay(true));
     std::unique_ptr<Stream> stream;
     if constexpr (kHasTls) {
       stream = std::make_unique<Stream>(std::move(socket), tls_);
@@ -197,6 +197,7 @@ class Ws {
 
   nlohmann::json send_in_turn(const Work& work) {
     std::vector<Channel> channels;
+    channels.reserve(work.connection_count);
     for (std::size_t index = 0; index < work.connection_count; ++index) {
       channels.push_back(connect());
     }
@@ -213,7 +214,7 @@ class Ws {
 
   net::io_context context_{1};
   net::ssl::context tls_{net::ssl::context::tlsv13};
-  std::optional<tcp::acceptor> listener_;
+  std::optional<Tcp::acceptor> listener_;
   std::uint16_t port_ = 0;
 };
 
