@@ -6,6 +6,7 @@
 #include "sealine/stc/stc.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace sealine::stt {
@@ -64,7 +65,8 @@ std::size_t EpochKeys::seal(FrameHead head, ByteView prefix, ByteView body, Muta
   if (prefix.empty()) {
     aead.seal(nonce_of(head.number), aad_view, body, payload);
   } else {
-    std::ranges::copy(body, payload.begin() + static_cast<std::ptrdiff_t>(prefix.size()));
+    // g++ 12 makes a loop over bytes of std::ranges::copy here.
+    if (!body.empty()) std::memcpy(payload.data() + prefix.size(), body.data(), body.size());
     aead.seal(nonce_of(head.number), aad_view, prefix, payload);
   }
   return header_length + head.payload_bytes + meta_length;
