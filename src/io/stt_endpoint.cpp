@@ -59,14 +59,14 @@ Endpoint::Endpoint(executor_type executor, EndpointOptions options)
 
 Endpoint& Endpoint::operator=(Endpoint&& other) noexcept {
   if (this != &other) {
-    if (core_) core_->close();
+    if (core_) core_->abandon();
     core_ = std::move(other.core_);
   }
   return *this;
 }
 
 Endpoint::~Endpoint() {
-  if (core_) core_->close();
+  if (core_) core_->abandon();
 }
 
 Endpoint::executor_type Endpoint::get_executor() const noexcept { return core_->executor(); }

@@ -197,6 +197,13 @@ PlainAnswer EndpointCore::page(const websocket::Request& request) const {
 void EndpointCore::drop_operations() {
   closed_ = true;
   const Given accept = std::move(accept_done_);
+  const auto ready = std::exchange(ready_, {});
+  const auto half_open = std::exchange(half_open_, {});
+}
+
+void EndpointCore::abandon() {
+  close();
+  for (const auto& session : std::exchange(ready_, {})) session->abandon();
 }
 
 void EndpointCore::close() {

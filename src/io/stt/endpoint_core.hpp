@@ -33,6 +33,8 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   void start_accept(Given done);
   void start_connect(const Url& url, Given done);
   void close();
+  /// Its Endpoint is gone: sessions that nobody has accepted end as well.
+  void abandon();
   [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
 
   void on_request(Endpoint::Pages pages) { pages_ = std::move(pages); }
