@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <string_view>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 namespace sealine::io::stx {
@@ -94,7 +95,12 @@ int LedgerDatabase::connect(std::chrono::milliseconds lock_wait) {
   // What two processes do at once when they begin a ledger is busy at once, without that waiting.
   const auto deadline = std::chrono::steady_clock::now() + lock_wait;
   for (;;) {
-    const int code = set_up();
+    int code = set_up();
+    // A damaged head may say that only a later SQLite may write: then ours reads alone, where the
+    // file itself could be written.
+    const bool reads_alone = code == SQLITE_READONLY ||
+                             (code == SQLITE_OK && ::sqlite3_db_readonly(database_, "main") == 1);
+    if (reads_alone && ::access(path.c_str(), W_OK) == 0) code = SQLITE_CORRUPT;
     if ((code & 0xFF) != SQLITE_BUSY || std::chrono::steady_clock::now() >= deadline) return code;
     const ::timespec pause{0, kBusyPauseNs};
     ::nanosleep(&pause, nullptr);
