@@ -17,6 +17,8 @@
 #include "sealine/stx/receiver.hpp"
 #include "sealine/stx/sender.hpp"
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -299,10 +301,14 @@ class AttackOnSender {
         const std::vector<Hash> leaves(n % 2048);
         return sender_.handle_leaves(item, leaves);
       }
-      case 9:
+      case 9: {
+        // What could be read once does not become less.
+        std::uint32_t& readable = readable_[item];
+        readable = std::max<std::uint32_t>(readable, n / 2U);
         return sender_.supply(
-            item, n / 2U,
-            n % 2 == 0 ? std::nullopt : std::optional(std::uint64_t{n / 2U} << kMinBlockLog2));
+            item, readable,
+            n % 2 == 0 ? std::nullopt : std::optional(std::uint64_t{readable} << kMinBlockLog2));
+      }
       case 10:
         return sender_.drop(item, Code::source_changed);
       default:
@@ -321,6 +327,7 @@ class AttackOnSender {
   Holes holes_;
   Sender sender_;
   Watch watch_{Side::client};
+  std::map<ItemId, std::uint32_t> readable_;
   unsigned told_ = 0;
 };
 

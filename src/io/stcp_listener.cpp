@@ -1,6 +1,8 @@
 #include "sealine/io/stcp_listener.hpp"
 
+#include "io/detail/acceptors.hpp"
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/detail/stcp_listener_core.hpp"
 
 #include <algorithm>
@@ -17,23 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds kDescriptorPause{100};
 
 }  // namespace
-
-/// The listener inside of a handler that Asio holds; see StreamCore::WaitGuard.
-struct ListenerCore::Guard {
-  explicit Guard(std::shared_ptr<ListenerCore> core) : core_(std::move(core)) {}
-
-  Guard(Guard&&) noexcept = default;
-  Guard& operator=(Guard&&) noexcept = default;
-
-  ~Guard() {
-    if (core_) core_->drop_operations();
-  }
-
-  [[nodiscard]] std::shared_ptr<ListenerCore> take() { return std::move(core_); }
-
- private:
-  std::shared_ptr<ListenerCore> core_;
-};
 
 ListenerCore::ListenerCore(net::any_io_executor executor,
                            std::shared_ptr<const ServerOptions> options, ListenerLimits limits)
@@ -53,61 +38,17 @@ void ListenerCore::listen(const std::string& host, std::uint16_t port, AddressFa
     ec = to_error_code(ready.error());
     return;
   }
-  if (host.empty()) {
-    if (family != AddressFamily::ipv4) {
-      open(Endpoint(tcp::v6(), port), family == AddressFamily::any, ec);
-      if (!ec || family == AddressFamily::ipv6) return;
-    }
-    return open(Endpoint(tcp::v4(), port), false, ec);
+  auto opened = detail::open_acceptors(executor_, {host, port, family, limits_.backlog}, ec);
+  for (auto& acceptor : opened) {
+    closed_ = false;
+    acceptors_.push_back(std::move(acceptor));
+    accepting_.push_back(false);
+    accept_next(acceptors_.size() - 1);
   }
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  const std::string name = bracketed ? host.substr(1, host.size() - 2) : host;
-  tcp::resolver resolver(executor_);
-  const auto results = resolver.resolve(
-      name, std::to_string(port), tcp::resolver::numeric_service | tcp::resolver::passive, ec);
-  if (ec) return;
-  ec = net::error::host_not_found;
-  for (const auto& entry : results) {
-    Endpoint endpoint = entry.endpoint();
-    const bool v4 = endpoint.protocol() == tcp::v4();
-    if (family != AddressFamily::any && v4 != (family == AddressFamily::ipv4)) continue;
-    // Several addresses of one name share a port.
-    if (port == 0 && !acceptors_.empty()) endpoint.port(local_endpoints().back().port());
-    error_code failed;
-    open(endpoint, false, failed);
-    if (!failed) {
-      ec = {};
-    } else if (ec) {
-      ec = failed;
-    }
-  }
-}
-
-void ListenerCore::open(const Endpoint& endpoint, bool both_families, error_code& ec) {
-  auto acceptor = std::make_unique<Acceptor>(executor_);
-  acceptor->open(endpoint.protocol(), ec);
-  if (ec) return;
-  acceptor->set_option(Acceptor::reuse_address(true), ec);
-  if (!ec && endpoint.protocol() == tcp::v6()) {
-    acceptor->set_option(net::ip::v6_only(!both_families), ec);
-  }
-  if (!ec) acceptor->bind(endpoint, ec);
-  if (!ec) acceptor->listen(limits_.backlog, ec);
-  if (ec) return;
-  closed_ = false;
-  acceptors_.push_back(std::move(acceptor));
-  accepting_.push_back(false);
-  accept_next(acceptors_.size() - 1);
 }
 
 std::vector<ListenerCore::Endpoint> ListenerCore::local_endpoints() const {
-  std::vector<Endpoint> endpoints;
-  for (const auto& acceptor : acceptors_) {
-    error_code ec;
-    const Endpoint endpoint = acceptor->local_endpoint(ec);
-    if (!ec) endpoints.push_back(endpoint);
-  }
-  return endpoints;
+  return detail::local_endpoints(acceptors_);
 }
 
 // --- accepting
@@ -124,11 +65,11 @@ bool ListenerCore::is_full() const noexcept {
 void ListenerCore::accept_next(std::size_t index) {
   if (closed_ || accepting_[index] || out_of_descriptors_ || is_full()) return;
   accepting_[index] = true;
-  acceptors_[index]->async_accept(
-      make_executor_ ? make_executor_() : executor_,
-      [guard = Guard(shared_from_this()), index](const error_code& ec, tcp::socket socket) mutable {
-        guard.take()->accepted(index, ec, std::move(socket));
-      });
+  acceptors_[index]->async_accept(make_executor_ ? make_executor_() : executor_,
+                                  [guard = detail::CoreGuard(shared_from_this()), index](
+                                      const error_code& ec, tcp::socket socket) mutable {
+                                    guard.take()->accepted(index, ec, std::move(socket));
+                                  });
 }
 
 void ListenerCore::resume_accepting() {
@@ -156,7 +97,7 @@ void ListenerCore::pause_for_descriptors() {
   out_of_descriptors_ = true;
   report({Endpoint(), Error{Errc::system_error, EMFILE}, std::nullopt, std::nullopt});
   retry_.expires_after(kDescriptorPause);
-  retry_.async_wait([guard = Guard(shared_from_this())](const error_code&) mutable {
+  retry_.async_wait([guard = detail::CoreGuard(shared_from_this())](const error_code&) mutable {
     const auto self = guard.take();
     self->out_of_descriptors_ = false;
     self->resume_accepting();

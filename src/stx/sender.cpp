@@ -133,6 +133,7 @@ void Sender::Machine::supply(ItemId id, std::uint32_t blocks,
                              std::optional<std::uint64_t> size_bytes) {
   SendItem* item = items.find(id);
   if (item == nullptr || item->layout.is_size_known()) return;
+  SEALINE_ASSERT(!size_bytes || blocks >= item->readable_blocks);
   item->readable_blocks = std::max(item->readable_blocks, blocks);
   if (size_bytes) item->layout.set_size(*size_bytes, blocks);
   settle(*item);

@@ -181,26 +181,26 @@ TEST(ScpTrust, AModeThatIsNotAllowedIsRefused) {
   });
 }
 
-/// Answers from another thread, some time later.
+/// Answers from another thread, some time later. The threads are the test's: the last to hold a
+/// trust may be the thread that answers.
 class SlowTrust final : public Trust {
  public:
-  ~SlowTrust() override {
-    if (thread_.joinable()) thread_.join();
-  }
+  explicit SlowTrust(std::vector<std::jthread>& threads) : threads_(threads) {}
 
   void decide(const Introduction& /*introduction*/, Answer answer) override {
-    thread_ = std::thread(
+    threads_.emplace_back(
         [answer = std::move(answer)]() mutable { answer(Verdict::accept(TrustWord::known)); });
   }
 
  private:
-  std::thread thread_;
+  std::vector<std::jthread>& threads_;
 };
 
 TEST(ScpTrust, AVerdictMayComeLaterAndFromAnotherThread) {
+  std::vector<std::jthread> threads;
   ScpLoopback net;
-  net.client_options.trust = std::make_shared<SlowTrust>();
-  net.server_options.trust = std::make_shared<SlowTrust>();
+  net.client_options.trust = std::make_shared<SlowTrust>(threads);
+  net.server_options.trust = std::make_shared<SlowTrust>(threads);
   net.run([&]() -> Task {
     auto [client, server] = co_await net.pair();
     co_await client.send("hello");

@@ -139,7 +139,8 @@ class SEALINE_API Sender {
   [[nodiscard]] bool can_offer() const noexcept;
   /// META; `meta.item` is set by the machine and returned. Only while can_offer().
   ItemId offer(Meta meta, TimePoint now);
-  /// size_unknown: so many blocks can be read; `ended` with the whole size once it is known.
+  /// size_unknown: so many blocks can be read, and the whole size once it is known, not less than
+  /// what was readable before.
   void supply(ItemId item, std::uint32_t blocks, std::optional<std::uint64_t> size_bytes);
   /// The source vanished, changed, cannot be read: DROP. Nothing more comes of the item.
   void drop(ItemId item, Code code);

@@ -1,9 +1,9 @@
 #include "io/detail/scp_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/detail/dialer.hpp"
 #include "io/detail/fork_guard.hpp"
-#include "io/detail/scp_guard.hpp"
 #include "sealine/io/engine.hpp"
 
 #include <algorithm>
@@ -204,7 +204,7 @@ void ChannelCore::abandon_blocking() {
   error_code ignored;
   if (socket_.is_open()) socket_.shutdown(Socket::shutdown_send, ignored);
   drop();
-  drop_calls();
+  drop_operations();
 }
 
 void ChannelCore::cancel_call(Ticket ticket) {
@@ -240,7 +240,7 @@ void ChannelCore::cancel() {
   end_all(closed_calls_);
 }
 
-void ChannelCore::drop_calls() {
+void ChannelCore::drop_operations() {
   read_armed_ = write_armed_ = turn_posted_ = false;
   // Each may hold the last reference to this object but one: they go when all are out of it.
   const Core self = weak_from_this().lock();
@@ -276,7 +276,7 @@ void ChannelCore::touch() {
 void ChannelCore::post_turn() {
   if (turn_posted_) return;
   turn_posted_ = true;
-  net::post(executor_, [guard = CoreGuard(shared_from_this())]() mutable {
+  net::post(executor_, [guard = detail::CoreGuard(shared_from_this())]() mutable {
     const Core self = guard.take();
     self->turn_posted_ = false;
     self->drive();
@@ -442,7 +442,7 @@ void ChannelCore::arm_read() {
   set_low_water();
   if (read_armed_) return;
   read_armed_ = true;
-  socket_.async_wait(Socket::wait_read, [guard = CoreGuard(shared_from_this()),
+  socket_.async_wait(Socket::wait_read, [guard = detail::CoreGuard(shared_from_this()),
                                          number = socket_number_](const error_code&) mutable {
     const Core self = guard.take();
     if (number != self->socket_number_) return;
@@ -455,7 +455,7 @@ void ChannelCore::arm_read() {
 void ChannelCore::arm_write() {
   if (write_armed_) return;
   write_armed_ = true;
-  socket_.async_wait(Socket::wait_write, [guard = CoreGuard(shared_from_this()),
+  socket_.async_wait(Socket::wait_write, [guard = detail::CoreGuard(shared_from_this()),
                                           number = socket_number_](const error_code&) mutable {
     const Core self = guard.take();
     if (number != self->socket_number_) return;
@@ -478,7 +478,7 @@ void ChannelCore::arm_timer() {
   if (armed_until_ <= *deadline) return;
   armed_until_ = *deadline;
   timer_.expires_at(detail::to_steady(*deadline));
-  timer_.async_wait([guard = CoreGuard(shared_from_this()),
+  timer_.async_wait([guard = detail::CoreGuard(shared_from_this()),
                      number = ++timer_number_](const error_code& ec) mutable {
     const Core self = guard.take();
     if (ec || number != self->timer_number_) return;

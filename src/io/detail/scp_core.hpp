@@ -100,7 +100,7 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   /// The connection that stands is the last.
   void forbid_resume();
   /// Ends without a word when the last wait was dropped unrun.
-  void drop_calls();
+  void drop_operations();
 
   // --- connections (scp_core_connect.cpp)
   // ---------------------------------------------------------
@@ -148,8 +148,6 @@ class ChannelCore : public std::enable_shared_from_this<ChannelCore> {
   void on_ended(std::function<void()> callback) { on_ended_ = std::move(callback); }
 
  private:
-  struct Guard;
-
   struct Call {
     Ticket ticket = 0;
     std::uint64_t target = 0;  ///< receipts that it waits for

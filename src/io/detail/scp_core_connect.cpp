@@ -1,7 +1,7 @@
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/detail/dialer.hpp"
 #include "io/detail/scp_core.hpp"
-#include "io/detail/scp_guard.hpp"
 #include "sealine/io/engine.hpp"
 #include "sealine/io/identity.hpp"
 #include "sealine/io/known_peers.hpp"
@@ -81,7 +81,7 @@ void ChannelCore::start_connect(const std::string& host, std::uint16_t port, Tic
 void ChannelCore::dial() {
   const auto dialer = std::make_shared<detail::Dialer>(
       executor_, detail::Dialer::Timing{client_->attempt_delay, client_->connect_timeout},
-      [guard = CoreGuard(shared_from_this())](const error_code& ec, Socket socket) mutable {
+      [guard = detail::CoreGuard(shared_from_this())](const error_code& ec, Socket socket) mutable {
         guard.take()->dialled(ec, std::move(socket));
       });
   dialer_ = dialer;

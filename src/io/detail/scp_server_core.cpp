@@ -1,6 +1,7 @@
 #include "io/detail/scp_server_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/detail/scp_linger.hpp"
 #include "sealine/io/engine.hpp"
 #include "sealine/scp/handshake.hpp"
@@ -24,23 +25,6 @@ namespace {
 constexpr std::chrono::milliseconds kDescriptorPause{100};
 
 }  // namespace
-
-/// The core inside of a handler that Asio holds; see CoreGuard.
-struct ServerCore::Guard {
-  explicit Guard(std::shared_ptr<ServerCore> core) : core_(std::move(core)) {}
-
-  Guard(Guard&&) noexcept = default;
-  Guard& operator=(Guard&&) noexcept = default;
-
-  ~Guard() {
-    if (core_) core_->drop_operations();
-  }
-
-  [[nodiscard]] std::shared_ptr<ServerCore> take() { return std::move(core_); }
-
- private:
-  std::shared_ptr<ServerCore> core_;
-};
 
 ServerCore::ServerCore(ServerOptions options)
     : options_(std::make_shared<const ServerOptions>(std::move(options))),
@@ -67,66 +51,20 @@ Result<> ServerCore::bind(const net::any_io_executor& executor, const std::strin
     grace_.emplace(executor_);
   }
   error_code ec;
-  if (host.empty()) {
-    if (family != AddressFamily::ipv4) {
-      open(Endpoint(tcp::v6(), port), family == AddressFamily::any, ec);
-      if (!ec) return {};
-      if (family == AddressFamily::ipv6) return std::unexpected(to_error(ec));
-    }
-    open(Endpoint(tcp::v4(), port), false, ec);
-    if (ec) return std::unexpected(to_error(ec));
-    return {};
-  }
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  const std::string name = bracketed ? host.substr(1, host.size() - 2) : host;
-  tcp::resolver resolver(executor_);
-  const auto results = resolver.resolve(
-      name, std::to_string(port), tcp::resolver::numeric_service | tcp::resolver::passive, ec);
+  auto opened =
+      detail::open_acceptors(executor_, {host, port, family, options_->limits.backlog}, ec);
   if (ec) return std::unexpected(to_error(ec));
-  ec = net::error::host_not_found;
-  for (const auto& entry : results) {
-    Endpoint endpoint = entry.endpoint();
-    const bool v4 = endpoint.protocol() == tcp::v4();
-    if (family != AddressFamily::any && v4 != (family == AddressFamily::ipv4)) continue;
-    // Several addresses of one name share a port.
-    if (port == 0 && !acceptors_.empty()) endpoint.port(local_endpoints().back().port());
-    error_code failed;
-    open(endpoint, false, failed);
-    if (!failed) {
-      ec = {};
-    } else if (ec) {
-      ec = failed;
-    }
+  for (auto& acceptor : opened) {
+    stopped_ = false;
+    acceptors_.push_back(std::move(acceptor));
+    accepting_.push_back(false);
+    accept_next(acceptors_.size() - 1);
   }
-  if (ec) return std::unexpected(to_error(ec));
   return {};
 }
 
-void ServerCore::open(const Endpoint& endpoint, bool both_families, error_code& ec) {
-  auto acceptor = std::make_unique<Acceptor>(executor_);
-  acceptor->open(endpoint.protocol(), ec);
-  if (ec) return;
-  acceptor->set_option(Acceptor::reuse_address(true), ec);
-  if (!ec && endpoint.protocol() == tcp::v6()) {
-    acceptor->set_option(net::ip::v6_only(!both_families), ec);
-  }
-  if (!ec) acceptor->bind(endpoint, ec);
-  if (!ec) acceptor->listen(options_->limits.backlog, ec);
-  if (ec) return;
-  stopped_ = false;
-  acceptors_.push_back(std::move(acceptor));
-  accepting_.push_back(false);
-  accept_next(acceptors_.size() - 1);
-}
-
 std::vector<ServerCore::Endpoint> ServerCore::local_endpoints() const {
-  std::vector<Endpoint> endpoints;
-  for (const auto& acceptor : acceptors_) {
-    error_code ec;
-    const Endpoint endpoint = acceptor->local_endpoint(ec);
-    if (!ec) endpoints.push_back(endpoint);
-  }
-  return endpoints;
+  return detail::local_endpoints(acceptors_);
 }
 
 // --- accepting
@@ -142,7 +80,7 @@ bool ServerCore::is_full() const noexcept {
 void ServerCore::accept_next(std::size_t index) {
   if (stopped_ || accepting_[index] || out_of_descriptors_ || is_full()) return;
   accepting_[index] = true;
-  acceptors_[index]->async_accept(executor_, [guard = Guard(shared_from_this()), index](
+  acceptors_[index]->async_accept(executor_, [guard = detail::CoreGuard(shared_from_this()), index](
                                                  const error_code& ec, tcp::socket socket) mutable {
     guard.take()->accepted(index, ec, std::move(socket));
   });
@@ -173,7 +111,7 @@ void ServerCore::pause_for_descriptors() {
   out_of_descriptors_ = true;
   report({Endpoint(), Error{Errc::system_error, EMFILE}, std::nullopt, std::nullopt});
   retry_->expires_after(kDescriptorPause);
-  retry_->async_wait([guard = Guard(shared_from_this())](const error_code&) mutable {
+  retry_->async_wait([guard = detail::CoreGuard(shared_from_this())](const error_code&) mutable {
     const auto self = guard.take();
     self->out_of_descriptors_ = false;
     self->resume_accepting();
@@ -392,7 +330,7 @@ void ServerCore::go_away() {
 void ServerCore::end_after(Duration grace) {
   if (!is_bound()) return;
   grace_->expires_after(grace);
-  grace_->async_wait([guard = Guard(shared_from_this())](const error_code& ec) mutable {
+  grace_->async_wait([guard = detail::CoreGuard(shared_from_this())](const error_code& ec) mutable {
     const auto self = guard.take();
     if (!ec) self->go_away();
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
 #include "io/detail/scp_accepting.hpp"
 #include "io/detail/scp_core.hpp"
@@ -23,7 +24,6 @@ namespace sealine::io::scp {
 /// and the channels. Runs on the executor that bind() was given.
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
-  using Acceptor = net::ip::tcp::acceptor;
   using Endpoint = net::ip::tcp::endpoint;
   using Accepted = detail::OperationPtr<Result<std::shared_ptr<ChannelCore>>>;
   using Ended = detail::OperationPtr<Result<bool>>;
@@ -59,8 +59,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   [[nodiscard]] bool is_bound() const noexcept { return !acceptors_.empty(); }
 
  private:
-  struct Guard;
-
   /// A channel that may be resumed.
   struct Entry {
     std::weak_ptr<ChannelCore> channel;
@@ -68,7 +66,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
     std::string address;  ///< where the mode shows no key
   };
 
-  void open(const Endpoint& endpoint, bool both_families, error_code& ec);
   void accept_next(std::size_t index);
   void resume_accepting();
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
@@ -92,7 +89,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   detail::HandshakeBudget budget_;
   std::shared_ptr<const Server::Handler> handler_;
   Server::Observer observer_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  detail::Acceptors acceptors_;
   std::vector<bool> accepting_;
   std::optional<net::steady_timer> retry_;
   std::optional<net::steady_timer> grace_;

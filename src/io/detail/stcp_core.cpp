@@ -1,6 +1,7 @@
 #include "io/detail/stcp_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/detail/dialer.hpp"
 
 #include <algorithm>
@@ -19,24 +20,6 @@ constexpr std::size_t kLowWaterFromBytes = 4096;
 constexpr std::size_t kMaxLowWaterBytes = std::size_t{256} << 10U;
 
 }  // namespace
-
-/// A core inside of a handler that Asio holds. Taken out when the handler runs; where it is dropped
-/// unrun, its context is gone, and so are the operations.
-struct StreamCore::WaitGuard {
-  explicit WaitGuard(Core core) : core_(std::move(core)) {}
-
-  WaitGuard(WaitGuard&&) noexcept = default;
-  WaitGuard& operator=(WaitGuard&&) noexcept = default;
-
-  ~WaitGuard() {
-    if (core_) core_->drop_operations();
-  }
-
-  [[nodiscard]] Core take() { return std::move(core_); }
-
- private:
-  Core core_;
-};
 
 StreamCore::StreamCore(Socket socket, std::shared_ptr<const ClientOptions> client,
                        std::shared_ptr<const ServerOptions> server, std::string name)
@@ -123,7 +106,7 @@ void StreamCore::start_flush(Done done) {
   waiting_ = Waiting::flush;
   other_done_ = std::move(done);
   net::post(executor_,
-            [guard = WaitGuard(shared_from_this())]() mutable { guard.take()->drive(); });
+            [guard = detail::CoreGuard(shared_from_this())]() mutable { guard.take()->drive(); });
 }
 
 void StreamCore::start_shutdown(Done done) {
@@ -135,7 +118,7 @@ void StreamCore::start_shutdown(Done done) {
   waiting_ = Waiting::shutdown;
   other_done_ = std::move(done);
   net::post(executor_,
-            [guard = WaitGuard(shared_from_this())]() mutable { guard.take()->drive(); });
+            [guard = detail::CoreGuard(shared_from_this())]() mutable { guard.take()->drive(); });
 }
 
 void StreamCore::start_abort(std::uint8_t reason, Done done) {
@@ -152,7 +135,7 @@ void StreamCore::start_abort(std::uint8_t reason, Done done) {
   waiting_ = Waiting::abort;
   other_done_ = std::move(done);
   net::post(executor_,
-            [guard = WaitGuard(shared_from_this())]() mutable { guard.take()->drive(); });
+            [guard = detail::CoreGuard(shared_from_this())]() mutable { guard.take()->drive(); });
 }
 
 void StreamCore::start_handshake(Done done) {
@@ -167,7 +150,7 @@ void StreamCore::start_handshake(Done done) {
   waiting_ = Waiting::handshake;
   other_done_ = std::move(done);
   net::post(executor_,
-            [guard = WaitGuard(shared_from_this())]() mutable { guard.take()->drive(); });
+            [guard = detail::CoreGuard(shared_from_this())]() mutable { guard.take()->drive(); });
 }
 
 void StreamCore::start_connect(const std::string& host, std::uint16_t port, Done done) {
@@ -185,7 +168,7 @@ void StreamCore::start_connect(const std::string& host, std::uint16_t port, Done
   other_done_ = std::move(done);
   const auto dialer = std::make_shared<detail::Dialer>(
       executor_, detail::Dialer::Timing{client_->attempt_delay, client_->connect_timeout},
-      [guard = WaitGuard(shared_from_this())](const error_code& ec, Socket socket) mutable {
+      [guard = detail::CoreGuard(shared_from_this())](const error_code& ec, Socket socket) mutable {
         guard.take()->dialled(ec, std::move(socket));
       });
   dialer_ = dialer;
@@ -352,7 +335,7 @@ void StreamCore::arm_read() {
   if (read_armed_) return;
   read_armed_ = true;
   socket_.async_wait(Socket::wait_read,
-                     [guard = WaitGuard(shared_from_this())](const error_code&) mutable {
+                     [guard = detail::CoreGuard(shared_from_this())](const error_code&) mutable {
                        guard.take()->readable();
                      });
 }
@@ -361,7 +344,7 @@ void StreamCore::arm_write() {
   if (write_armed_) return;
   write_armed_ = true;
   socket_.async_wait(Socket::wait_write,
-                     [guard = WaitGuard(shared_from_this())](const error_code&) mutable {
+                     [guard = detail::CoreGuard(shared_from_this())](const error_code&) mutable {
                        guard.take()->writable();
                      });
 }
@@ -383,7 +366,7 @@ void StreamCore::arm_timer() {
   if (!deadline || armed_until_ <= *deadline) return;
   armed_until_ = *deadline;
   timer_.expires_at(detail::to_steady(*deadline));
-  timer_.async_wait([guard = WaitGuard(shared_from_this()),
+  timer_.async_wait([guard = detail::CoreGuard(shared_from_this()),
                      number = ++timer_number_](const error_code& ec) mutable {
     const Core self = guard.take();
     if (!ec && number == self->timer_number_) self->timer_expired();
@@ -421,7 +404,7 @@ void StreamCore::after_handler() { rest_if_idle(); }
 void StreamCore::post_turn_flush() {
   if (turn_posted_) return;
   turn_posted_ = true;
-  net::post(executor_, [guard = WaitGuard(shared_from_this())]() mutable {
+  net::post(executor_, [guard = detail::CoreGuard(shared_from_this())]() mutable {
     const Core self = guard.take();
     self->turn_posted_ = false;
     if (self->phase_ == Phase::open) self->drive();
@@ -461,7 +444,7 @@ void StreamCore::enter_linger() {
   low_water_ = 0;  // unknown: set again
   set_low_water();
   armed_until_ = TimePoint::min();
-  timer_.async_wait([guard = WaitGuard(shared_from_this()),
+  timer_.async_wait([guard = detail::CoreGuard(shared_from_this()),
                      number = timer_number_](const error_code& ec) mutable {
     const Core self = guard.take();
     if (!ec && number == self->timer_number_) self->timer_expired();

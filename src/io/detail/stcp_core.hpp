@@ -126,7 +126,6 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   };
   enum class Waiting : std::uint8_t { none, handshake, flush, shutdown, abort };
 
-  struct WaitGuard;
   struct JudgeBox;
 
   // --- reading and writing what can be had at once (stcp_core_data.cpp)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
 #include "io/detail/stcp_core.hpp"
 #include "sealine/io/asio.hpp"
@@ -29,7 +30,6 @@ namespace sealine::io::stcp {
 /// executor of its stream and reports back.
 class ListenerCore : public std::enable_shared_from_this<ListenerCore> {
  public:
-  using Acceptor = net::ip::tcp::acceptor;
   using Endpoint = net::ip::tcp::endpoint;
   using Accepted = detail::OperationPtr<error_code, Stream>;
   using Drained = detail::OperationPtr<error_code>;
@@ -55,14 +55,11 @@ class ListenerCore : public std::enable_shared_from_this<ListenerCore> {
   void set_stream_executor(Listener::MakeExecutor make) { make_executor_ = std::move(make); }
 
  private:
-  struct Guard;
-
   struct HalfOpen {
     std::weak_ptr<StreamCore> stream;
     Endpoint client;
   };
 
-  void open(const Endpoint& endpoint, bool both_families, error_code& ec);
   void accept_next(std::size_t index);
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
   void begin_handshake(net::ip::tcp::socket socket, const Endpoint& client);
@@ -82,7 +79,7 @@ class ListenerCore : public std::enable_shared_from_this<ListenerCore> {
   detail::HandshakeBudget budget_;
   Listener::Observer observer_;
   Listener::MakeExecutor make_executor_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  detail::Acceptors acceptors_;
   std::vector<bool> accepting_;
   net::steady_timer retry_;
   std::unordered_map<std::uint64_t, HalfOpen> half_open_;

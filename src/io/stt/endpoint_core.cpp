@@ -1,7 +1,7 @@
 #include "io/stt/endpoint_core.hpp"
 
 #include "io/detail/clock.hpp"
-#include "io/stt/core_guard.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/stt/session_core.hpp"
 #include "sealine/io/engine.hpp"
 
@@ -56,67 +56,24 @@ void EndpointCore::listen(const Url& url, error_code& ec) {
       std::ranges::find(options_.web.paths, url.path) == options_.web.paths.end()) {
     options_.web.paths = {url.path};
   }
-  const auto open = [&](const tcp::endpoint& endpoint, bool both) {
-    auto acceptor = std::make_unique<Acceptor>(executor_);
-    acceptor->open(endpoint.protocol(), ec);
-    if (!ec) acceptor->set_option(Acceptor::reuse_address(true), ec);
-    if (!ec && endpoint.protocol() == tcp::v6()) {
-      acceptor->set_option(net::ip::v6_only(!both), ec);
-    }
-    if (!ec) acceptor->bind(endpoint, ec);
-    if (!ec) acceptor->listen(options_.listener.backlog, ec);
-    if (ec) return;
+  auto opened = detail::open_acceptors(
+      executor_, {url.host, url.port, options_.family, options_.listener.backlog}, ec);
+  for (auto& acceptor : opened) {
     acceptors_.push_back(std::move(acceptor));
     accept_next(acceptors_.size() - 1);
-  };
-  if (url.host.empty()) {
-    if (options_.family != AddressFamily::ipv4) {
-      open(tcp::endpoint(tcp::v6(), url.port), options_.family == AddressFamily::any);
-      if (!ec || options_.family == AddressFamily::ipv6) return;
-      ec = {};
-    }
-    return open(tcp::endpoint(tcp::v4(), url.port), false);
   }
-  tcp::resolver resolver(executor_);
-  const auto results =
-      resolver.resolve(url.host, std::to_string(url.port),
-                       tcp::resolver::numeric_service | tcp::resolver::passive, ec);
-  if (ec) return;
-  std::uint16_t port = url.port;
-  bool any = false;
-  for (const auto& entry : results) {
-    tcp::endpoint endpoint = entry.endpoint();
-    const bool v4 = endpoint.protocol() == tcp::v4();
-    if (options_.family != AddressFamily::any && v4 != (options_.family == AddressFamily::ipv4)) {
-      continue;
-    }
-    endpoint.port(port);
-    ec = {};
-    open(endpoint, false);
-    if (ec) continue;
-    any = true;
-    port = local_endpoints().back().port();  // several addresses of one name share a port
-  }
-  if (any) ec = {};
 }
 
 std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
-  std::vector<tcp::endpoint> endpoints;
-  for (const auto& acceptor : acceptors_) {
-    error_code ec;
-    const tcp::endpoint endpoint = acceptor->local_endpoint(ec);
-    if (!ec) endpoints.push_back(endpoint);
-  }
-  return endpoints;
+  return detail::local_endpoints(acceptors_);
 }
 
 void EndpointCore::accept_next(std::size_t index) {
   if (closed_) return;
-  acceptors_[index]->async_accept(executor_,
-                                  [guard = CoreGuard<EndpointCore>(shared_from_this()), index](
-                                      const error_code& ec, tcp::socket socket) mutable {
-                                    guard.take()->accepted(index, ec, std::move(socket));
-                                  });
+  acceptors_[index]->async_accept(executor_, [guard = detail::CoreGuard(shared_from_this()), index](
+                                                 const error_code& ec, tcp::socket socket) mutable {
+    guard.take()->accepted(index, ec, std::move(socket));
+  });
 }
 
 void EndpointCore::accepted(std::size_t index, const error_code& ec, tcp::socket socket) {

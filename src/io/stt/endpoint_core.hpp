@@ -1,5 +1,6 @@
 #pragma once
 
+#include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/io/asio.hpp"
@@ -22,7 +23,6 @@ namespace sealine::io::stt {
 class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
  public:
   using Given = detail::OperationPtr<error_code, Session>;
-  using Acceptor = net::ip::tcp::acceptor;
 
   /// One datagram of the kernel is never larger; a batch of WebSocket messages is not either.
   static constexpr std::size_t kScratchBytes = std::size_t{256} << 10U;
@@ -80,7 +80,7 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   std::optional<Error> misconfigured_;
   std::optional<::sealine::stt::Responder> responder_;
   detail::HandshakeBudget budget_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  detail::Acceptors acceptors_;
   net::steady_timer retry_;
   std::unordered_map<std::uint64_t, HalfOpen> half_open_;
   std::deque<std::shared_ptr<SessionCore>> ready_;

@@ -1,7 +1,7 @@
 #include "io/stt/session_core.hpp"
 
 #include "io/detail/clock.hpp"
-#include "io/stt/core_guard.hpp"
+#include "io/detail/core_guard.hpp"
 #include "sealine/io/engine.hpp"
 
 #include <algorithm>
@@ -52,23 +52,23 @@ void SessionCore::arm() {
 void SessionCore::arm_read() {
   if (read_armed_ || !socket_.is_open() || phase_ <= Phase::connecting) return;
   read_armed_ = true;
-  socket_.async_wait(Socket::wait_read, [guard = CoreGuard<SessionCore>(shared_from_this())](
-                                            const error_code& ec) mutable {
-    const auto self = guard.take();
-    self->read_armed_ = false;
-    if (!ec) self->readable();
-  });
+  socket_.async_wait(Socket::wait_read,
+                     [guard = detail::CoreGuard(shared_from_this())](const error_code& ec) mutable {
+                       const auto self = guard.take();
+                       self->read_armed_ = false;
+                       if (!ec) self->readable();
+                     });
 }
 
 void SessionCore::arm_write() {
   if (write_armed_ || pending_.empty() || !socket_.is_open()) return;
   write_armed_ = true;
-  socket_.async_wait(Socket::wait_write, [guard = CoreGuard<SessionCore>(shared_from_this())](
-                                             const error_code& ec) mutable {
-    const auto self = guard.take();
-    self->write_armed_ = false;
-    if (!ec) self->drive();
-  });
+  socket_.async_wait(Socket::wait_write,
+                     [guard = detail::CoreGuard(shared_from_this())](const error_code& ec) mutable {
+                       const auto self = guard.take();
+                       self->write_armed_ = false;
+                       if (!ec) self->drive();
+                     });
 }
 
 TimePoint SessionCore::next_deadline() const {

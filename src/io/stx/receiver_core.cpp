@@ -1,6 +1,7 @@
 #include "io/stx/receiver_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/stx/progress_pause.hpp"
 #include "io/stx/seal_batch.hpp"
 #include "sealine/io/engine.hpp"
 #include "sealine/io/identity.hpp"
@@ -24,7 +25,6 @@ namespace {
 
 /// With no descriptor left, so long until the next try.
 constexpr std::chrono::milliseconds kDescriptorPause{100};
-constexpr std::chrono::milliseconds kProgressPause{250};
 /// `once`: how long a sender that has gone may take to come back; as long as it tries.
 constexpr std::chrono::minutes kReturnTime{10};
 
@@ -164,65 +164,18 @@ Result<> ReceiverCore::listen(const std::string& host, std::uint16_t port,
                               stcp::AddressFamily family) {
   if (!shared_) return fail(Errc::bad_configuration);
   error_code ec;
-  if (host.empty()) {
-    if (family != stcp::AddressFamily::ipv4) {
-      open_acceptor(Endpoint(tcp::v6(), port), family == stcp::AddressFamily::any, ec);
-      if (!ec) return {};
-      if (family == stcp::AddressFamily::ipv6) return std::unexpected(to_error(ec));
-    }
-    ec = {};
-    open_acceptor(Endpoint(tcp::v4(), port), false, ec);
-    if (ec) return std::unexpected(to_error(ec));
-    return {};
-  }
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  const std::string name = bracketed ? host.substr(1, host.size() - 2) : host;
-  tcp::resolver resolver(executor_);
-  const auto results = resolver.resolve(
-      name, std::to_string(port), tcp::resolver::numeric_service | tcp::resolver::passive, ec);
+  auto opened =
+      io::detail::open_acceptors(executor_, {host, port, family, options_->handshakes.backlog}, ec);
   if (ec) return std::unexpected(to_error(ec));
-  ec = net::error::host_not_found;
-  for (const auto& entry : results) {
-    Endpoint endpoint = entry.endpoint();
-    const bool v4 = endpoint.protocol() == tcp::v4();
-    if (family != stcp::AddressFamily::any && v4 != (family == stcp::AddressFamily::ipv4)) continue;
-    // Several addresses of one name share a port.
-    if (port == 0 && !acceptors_.empty()) endpoint.port(local_endpoints().back().port());
-    error_code failed;
-    open_acceptor(endpoint, false, failed);
-    if (!failed) {
-      ec = {};
-    } else if (ec) {
-      ec = failed;
-    }
+  for (auto& acceptor : opened) {
+    acceptors_.push_back(std::move(acceptor));
+    accept_next(acceptors_.size() - 1);
   }
-  if (ec) return std::unexpected(to_error(ec));
   return {};
 }
 
-void ReceiverCore::open_acceptor(const Endpoint& endpoint, bool both_families, error_code& ec) {
-  auto acceptor = std::make_unique<Acceptor>(executor_);
-  acceptor->open(endpoint.protocol(), ec);
-  if (ec) return;
-  acceptor->set_option(Acceptor::reuse_address(true), ec);
-  if (!ec && endpoint.protocol() == tcp::v6()) {
-    acceptor->set_option(net::ip::v6_only(!both_families), ec);
-  }
-  if (!ec) acceptor->bind(endpoint, ec);
-  if (!ec) acceptor->listen(options_->handshakes.backlog, ec);
-  if (ec) return;
-  acceptors_.push_back(std::move(acceptor));
-  accept_next(acceptors_.size() - 1);
-}
-
 std::vector<tcp::endpoint> ReceiverCore::local_endpoints() const {
-  std::vector<Endpoint> endpoints;
-  for (const auto& acceptor : acceptors_) {
-    error_code ec;
-    const Endpoint endpoint = acceptor->local_endpoint(ec);
-    if (!ec) endpoints.push_back(endpoint);
-  }
-  return endpoints;
+  return io::detail::local_endpoints(acceptors_);
 }
 
 void ReceiverCore::accept_next(std::size_t index) {

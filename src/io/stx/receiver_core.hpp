@@ -1,5 +1,6 @@
 #pragma once
 
+#include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
 #include "io/stx/lane_opening.hpp"
 #include "io/stx/receive_session.hpp"
@@ -49,12 +50,10 @@ class ReceiverCore final : public std::enable_shared_from_this<ReceiverCore> {
   [[nodiscard]] const ReceiveOptions& options() const noexcept { return *options_; }
 
  private:
-  using Acceptor = net::ip::tcp::acceptor;
   using Endpoint = net::ip::tcp::endpoint;
   using SessionPtr = std::shared_ptr<ReceiveSession>;
 
   [[nodiscard]] Result<> prepare_stcp();
-  void open_acceptor(const Endpoint& endpoint, bool both_families, error_code& ec);
   void accept_next(std::size_t index);
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
   net::awaitable<void> serve(net::ip::tcp::socket socket, Endpoint client);
@@ -78,7 +77,7 @@ class ReceiverCore final : public std::enable_shared_from_this<ReceiverCore> {
   std::shared_ptr<const sealine::stx::ServerHandshakeConfig> keys_;
   std::shared_ptr<sealine::stx::NonceMemory> nonces_;
   io::detail::HandshakeBudget budget_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  io::detail::Acceptors acceptors_;
   std::set<std::shared_ptr<HandshakeStop>> half_open_;
   std::set<SessionPtr> sessions_;
   net::steady_timer descriptor_timer_;

@@ -3,6 +3,7 @@
 #include "io/stx/send_session.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/stx/progress_pause.hpp"
 #include "sealine/io/engine.hpp"
 #include "sealine/stx/tree.hpp"
 
@@ -18,7 +19,6 @@ using io::detail::now;
 
 namespace {
 
-constexpr std::chrono::milliseconds kProgressPause{250};
 /// Blocks that are hashed together for a RESUME.
 constexpr std::uint32_t kLeavesAtOnce = 16;
 constexpr unsigned kMaxTries = 3;

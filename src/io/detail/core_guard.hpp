@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-namespace sealine::io::stt {
+namespace sealine::io::detail {
 
 /// A core inside of a handler that Asio holds. Taken out when the handler runs; where it is dropped
 /// unrun, its context is gone, and so are the operations that wait: they may hold the core.
@@ -27,4 +27,4 @@ class CoreGuard {
   std::shared_ptr<Core> core_;
 };
 
-}  // namespace sealine::io::stt
+}  // namespace sealine::io::detail
