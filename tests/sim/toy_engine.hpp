@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sealine/crypto/engine.hpp"
+#include "sealine/crypto/hmac_key.hpp"
 #include "tests/sim/dice.hpp"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string_view>
 
 namespace sealine::sim {
@@ -34,6 +36,12 @@ class ToyEngine final : public crypto::Engine {
     std::uint64_t state = mix(absorb(2, key));
     for (const ByteView part : parts) state = absorb(state, part);
     squeeze(state, out);
+  }
+
+  void hmac_many(const crypto::HmacKey& key, std::span<const ByteView> messages,
+                 std::span<ByteArray<crypto::kHashBytes>> out) override {
+    const std::uint64_t keyed = absorb(absorb(6, key.inner()), key.outer());
+    for (std::size_t i = 0; i < messages.size(); ++i) squeeze(absorb(keyed, messages[i]), out[i]);
   }
 
   void x25519_public(FixedView<crypto::kKeyBytes> secret,

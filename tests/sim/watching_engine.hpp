@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -73,14 +74,15 @@ class KeyBook {
 };
 
 /// An engine that writes down what it seals with and what it is asked for, and leaves the work to
-/// another. A record's key (24 bytes are authenticated: its head) counts without its nonce, since
-/// each record has a key of its own.
+/// another. Where `one_time_aad` bytes are authenticated, the key counts without its nonce: it is a
+/// key of one message (STCP: 24, a record's head).
 class WatchingEngine final : public crypto::Engine {
  public:
   using crypto::Engine::hmac_sha256;
   using crypto::Engine::sha256;
 
-  WatchingEngine(crypto::Engine& inner, KeyBook& book) : inner_(inner), book_(book) {}
+  WatchingEngine(crypto::Engine& inner, KeyBook& book, std::size_t one_time_aad = kNone)
+      : inner_(inner), book_(book), one_time_aad_(one_time_aad) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return inner_.name(); }
 
@@ -91,6 +93,16 @@ class WatchingEngine final : public crypto::Engine {
   void hmac_sha256(ByteView key, crypto::Parts parts, FixedBytes<crypto::kHashBytes> out) override {
     ++fresh_key_calls_;
     inner_.hmac_sha256(key, parts, out);
+  }
+
+  void sha256_many(std::span<const ByteView> messages,
+                   std::span<ByteArray<crypto::kHashBytes>> out) override {
+    inner_.sha256_many(messages, out);
+  }
+
+  void hmac_many(const crypto::HmacKey& key, std::span<const ByteView> messages,
+                 std::span<ByteArray<crypto::kHashBytes>> out) override {
+    inner_.hmac_many(key, messages, out);
   }
 
   void x25519_public(FixedView<crypto::kKeyBytes> secret,
@@ -116,7 +128,7 @@ class WatchingEngine final : public crypto::Engine {
 
   void gcm_seal(FixedView<crypto::kKeyBytes> key, FixedView<crypto::kNonceBytes> nonce,
                 ByteView aad, ByteView head, MutableBytes sealed) override {
-    book_.note(key, aad.size() == kRecordAad ? ByteView() : ByteView(nonce));
+    book_.note(key, aad.size() == one_time_aad_ ? ByteView() : ByteView(nonce));
     inner_.gcm_seal(key, nonce, aad, head, sealed);
   }
 
@@ -137,10 +149,11 @@ class WatchingEngine final : public crypto::Engine {
   [[nodiscard]] std::size_t opened() const { return opened_; }
 
  private:
-  static constexpr std::size_t kRecordAad = 24;
+  static constexpr std::size_t kNone = ~std::size_t{0};
 
   crypto::Engine& inner_;
   KeyBook& book_;
+  std::size_t one_time_aad_;
   std::size_t fresh_key_calls_ = 0;
   std::size_t opened_ = 0;
 };

@@ -1,31 +1,26 @@
-// explorer: every order of a few events, breadth first, on the real machines with toy algorithms.
-//
-// Two peers with at most four messages on their way. A state is the list of actions that leads to
-// it, replayed from the start, since machines hold secrets and are not copied; it is known by the
-// hash of what can be seen of both ends and of what is in flight. Each new state is held against
-// the invariants of end.hpp; from some of them the rest is played without faults, and must end
-// well.
+#pragma once
+
 #include "sealine/stcp/connection.hpp"
 #include "tests/sim/dice.hpp"
-#include "tests/sim/end.hpp"
+#include "tests/sim/pipe.hpp"
+#include "tests/sim/stcp/end.hpp"
 #include "tests/sim/toy_engine.hpp"
+#include "tests/sim/violation.hpp"
 #include "tests/sim/watching_engine.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace sealine::sim {
-namespace {
 
 using namespace std::chrono_literals;
 using stcp::Mode;
@@ -69,7 +64,6 @@ struct Action {
   static Action from(std::uint8_t code) { return {static_cast<What>(code / 2), code % 2 == 1}; }
 };
 
-constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
 constexpr std::size_t kInFlight = 4;
 constexpr unsigned kTamperings = 2;  // of one path
 constexpr std::size_t kSendBytes = 9;
@@ -87,7 +81,7 @@ class Queue final : public Wire {
 
 /// What all replays share.
 struct Setting {
-  Setting() : engine(toy, book) {
+  Setting() : engine(toy, book, stcp::kRecordHeadBytes) {
     DiceRng rng(7);
     const auto pair = [&] {
       return std::make_shared<const crypto::KeyPair>(crypto::KeyPair::generate(engine, rng));
@@ -115,12 +109,19 @@ struct Setting {
   std::vector<stcp::ClientConfig> clients;
 };
 
-/// Where a path begins: a mode, before or behind the handshake.
-constexpr std::size_t kRoots = 8;
-
 /// Both ends, from the start.
 class Play {
  public:
+  /// Where a path begins: a mode, before or behind the handshake.
+  static constexpr std::size_t kRoots = 8;
+  static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
+
+  static std::string name(std::uint8_t code) {
+    const Action action = Action::from(code);
+    return std::string(action.at_client ? "client/" : "server/") +
+           kNames[static_cast<std::size_t>(action.what)];
+  }
+
   Play(Setting& setting, std::size_t root) : client_rng_(1), server_rng_(2) {
     setting.book.clear();
     auto client = stcp::ClientConnection::create(setting.clients[root % 4], setting.engine,
@@ -137,7 +138,8 @@ class Play {
     if (root >= 4) deliver_all();
   }
 
-  [[nodiscard]] bool is_possible(Action action) const {
+  [[nodiscard]] bool is_possible(std::uint8_t code) const {
+    const Action action = Action::from(code);
     const Queue& queue = action.at_client ? down_ : up_;
     const End& end = action.at_client ? *client_ : *server_;
     const bool may_tamper = tampered_ < kTamperings;
@@ -177,7 +179,8 @@ class Play {
     return false;
   }
 
-  void apply(Action action) {
+  void apply(std::uint8_t code) {
+    const Action action = Action::from(code);
     Queue& queue = action.at_client ? down_ : up_;
     End& end = action.at_client ? *client_ : *server_;
     switch (action.what) {
@@ -371,156 +374,4 @@ class Play {
   bool was_aborted_ = false;
 };
 
-class Explorer {
- public:
-  /// Looks at states until there are `most` of them. Returns false after a violation.
-  bool run(std::size_t most) {
-    const auto started = std::chrono::steady_clock::now();
-    known_.reserve(most * 2);
-    for (std::uint8_t root = 0; root < kRoots; ++root) visit({kNone, root, 0, root});
-    for (std::size_t at = 0; at < states_.size() && known_.size() < most && !failed_; ++at) {
-      expand(at, most);
-    }
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    std::printf(
-        "explorer: %zu states, %zu played to their end, depth %u, %llu replays; %.1f s, %.0f "
-        "states/s\n",
-        known_.size(), finished_, states_.empty() ? 0U : unsigned{states_.back().depth},
-        static_cast<unsigned long long>(replays_), seconds,
-        static_cast<double>(known_.size()) / seconds);
-    return !failed_;
-  }
-
-  /// Plays one path with words.
-  bool repeat(std::size_t root, const std::vector<std::uint8_t>& path) {
-    try {
-      Play play(setting_, root);
-      play.print();
-      for (const std::uint8_t code : path) {
-        const Action action = Action::from(code);
-        std::printf("%s %s\n", action.at_client ? "client" : "server",
-                    kNames[static_cast<std::size_t>(action.what)]);
-        play.apply(action);
-        play.print();
-      }
-      play.finish_well();
-      play.print();
-    } catch (const Violation& violation) {
-      std::printf("not ok explorer: %s\n", violation.what());
-      return false;
-    }
-    return true;
-  }
-
- private:
-  static constexpr std::uint32_t kNone = 0xffffffff;
-  static constexpr std::uint64_t kFinishEach = 8;
-
-  struct Node {
-    std::uint32_t parent;
-    std::uint8_t code;  ///< of the action behind the parent
-    std::uint8_t depth;
-    std::uint8_t root;
-  };
-
-  [[nodiscard]] std::vector<std::uint8_t> path_to(const Node& node) const {
-    std::vector<std::uint8_t> path(node.depth);
-    const Node* here = &node;
-    for (std::size_t i = node.depth; i-- > 0;) {
-      path[i] = here->code;
-      here = &states_[here->parent];
-    }
-    return path;
-  }
-
-  void expand(std::size_t at, std::size_t most) {
-    const Node node = states_[at];
-    const std::vector<std::uint8_t> path = path_to(node);
-    std::vector<std::uint8_t> possible;
-    {
-      Play play(setting_, node.root);
-      for (const std::uint8_t code : path) play.apply(Action::from(code));
-      for (std::size_t code = 0; code < kActions; ++code) {
-        const auto small = static_cast<std::uint8_t>(code);
-        if (play.is_possible(Action::from(small))) possible.push_back(small);
-      }
-    }
-    for (const std::uint8_t code : possible) {
-      if (failed_ || known_.size() >= most) return;
-      visit({static_cast<std::uint32_t>(at), code, static_cast<std::uint8_t>(node.depth + 1),
-             node.root});
-    }
-  }
-
-  void visit(const Node& node) {
-    const std::vector<std::uint8_t> path = path_to(node);
-    ++replays_;
-    try {
-      Play play(setting_, node.root);
-      for (const std::uint8_t code : path) play.apply(Action::from(code));
-      const std::uint64_t hash = play.hash();
-      if (!known_.insert(hash).second) return;
-      states_.push_back(node);
-      if (hash % kFinishEach == 0) {
-        ++finished_;
-        play.finish_well();
-      }
-    } catch (const Violation& violation) {
-      failed_ = true;
-      std::printf("not ok explorer: %s\n  path:", violation.what());
-      std::string codes = std::to_string(node.root) + ":";
-      for (const std::uint8_t code : path) {
-        const Action action = Action::from(code);
-        std::printf(" %s/%s", action.at_client ? "client" : "server",
-                    kNames[static_cast<std::size_t>(action.what)]);
-        codes += std::to_string(code) + ",";
-      }
-      std::printf("\n  repeat: sim_explorer --path %s\n", codes.c_str());
-    }
-  }
-
-  Setting setting_;
-  std::vector<Node> states_;
-  std::unordered_set<std::uint64_t> known_;
-  std::size_t finished_ = 0;
-  std::uint64_t replays_ = 0;
-  bool failed_ = false;
-};
-
-int usage() {
-  std::fprintf(stderr, "usage: sim_explorer [--states N] [--full] [--path ROOT:CODE,CODE,...]\n");
-  return 2;
-}
-
-int run(int argc, char** argv) {
-  std::size_t states = 100'000;
-  const char* const scale = std::getenv("SEALINE_TEST_SCALE");
-  if (scale != nullptr && std::strcmp(scale, "full") == 0) states = 1'000'000;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--full") {
-      states = 1'000'000;
-    } else if (name == "--states" && i + 1 < argc) {
-      states = std::strtoull(argv[++i], nullptr, 10);
-    } else if (name == "--path" && i + 1 < argc) {
-      char* next = argv[++i];
-      const std::size_t root = std::strtoull(next, &next, 10);
-      std::vector<std::uint8_t> path;
-      while (*next != '\0' && next[1] != '\0') {
-        const unsigned long code = std::strtoul(next + 1, &next, 10);
-        if (code >= kActions || root >= kRoots) return usage();
-        path.push_back(static_cast<std::uint8_t>(code));
-      }
-      return Explorer().repeat(root, path) ? 0 : 1;
-    } else {
-      return usage();
-    }
-  }
-  return Explorer().run(states) ? 0 : 1;
-}
-
-}  // namespace
 }  // namespace sealine::sim
-
-int main(int argc, char** argv) { return sealine::sim::run(argc, argv); }

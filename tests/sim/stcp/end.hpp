@@ -1,7 +1,10 @@
 #pragma once
 
 #include "sealine/stcp/connection.hpp"
+#include "tests/sim/content.hpp"
 #include "tests/sim/dice.hpp"
+#include "tests/sim/pipe.hpp"
+#include "tests/sim/violation.hpp"
 #include "tests/sim/watching_engine.hpp"
 #include "tests/support/no_alloc.hpp"
 
@@ -12,7 +15,6 @@
 #include <cstdio>
 #include <cstring>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -21,70 +23,6 @@
 #include <vector>
 
 namespace sealine::sim {
-
-/// An invariant does not hold.
-class Violation : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-inline void require(bool condition, const char* invariant) {
-  if (!condition) [[unlikely]] {
-    throw Violation(invariant);
-  }
-}
-
-/// What an application sends: a function of the stream's number and the offset, with a canary at
-/// every 32nd byte that may never be seen on a wire.
-class Content {
- public:
-  static constexpr std::string_view kCanary = "S3aL!n3~";
-
-  static std::uint8_t at(std::uint64_t stream, std::uint64_t offset) {
-    const std::uint64_t word = offset / 8;
-    if (word % 4 == 0) return static_cast<std::uint8_t>(kCanary[offset % 8]);
-    return static_cast<std::uint8_t>(mix(stream * 0x10001U + word) >> (8U * (offset % 8)));
-  }
-
-  static void fill(std::uint64_t stream, std::uint64_t offset, MutableBytes out) {
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = at(stream, offset + i);
-  }
-
-  static bool is(std::uint64_t stream, std::uint64_t offset, ByteView bytes) {
-    std::uint64_t noise = 0;
-    std::uint64_t noise_of = ~std::uint64_t{0};
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      const std::uint64_t place = offset + i;
-      const std::uint64_t word = place / 8;
-      if (word % 4 == 0) {
-        if (bytes[i] != static_cast<std::uint8_t>(kCanary[place % 8])) return false;
-        continue;
-      }
-      if (word != noise_of) {
-        noise_of = word;
-        noise = mix(stream * 0x10001U + word);
-      }
-      if (bytes[i] != static_cast<std::uint8_t>(noise >> (8U * (place % 8)))) return false;
-    }
-    return true;
-  }
-
-  static bool is_in_clear_in(ByteView wire) {
-    return as_text(wire).find(kCanary) != std::string_view::npos;
-  }
-};
-
-/// Takes what an end writes.
-class Wire {
- public:
-  virtual ~Wire() = default;
-  Wire(const Wire&) = delete;
-  Wire& operator=(const Wire&) = delete;
-  virtual void write(ByteView bytes) = 0;
-
- protected:
-  Wire() = default;
-};
 
 /// One end of a connection with its application: calls the machine in the order that its comment
 /// asks for, and holds every answer against the invariants.

@@ -1,211 +1,60 @@
-// vsim: seeded simulation of STCP connections over bad streams, in virtual time, on the real
-// machines with real cryptography. One seed draws the nodes, modes, sizes, settings and fault
-// rates; then one event after another is drawn, and every answer of a machine is held against the
-// invariants of end.hpp. A failure prints the one line that repeats it.
+#pragma once
+
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stcp/connection.hpp"
 #include "tests/sim/dice.hpp"
-#include "tests/sim/end.hpp"
+#include "tests/sim/pipe.hpp"
+#include "tests/sim/runner.hpp"
+#include "tests/sim/stcp/end.hpp"
+#include "tests/sim/stcp/link.hpp"
+#include "tests/sim/violation.hpp"
 #include "tests/sim/watching_engine.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace sealine::sim {
-namespace {
 
 using namespace std::chrono_literals;
 using stcp::Mode;
 
-/// One direction of a stream: bytes on their way, and what an attacker has seen of them.
-class Pipe final : public Wire {
- public:
-  void write(ByteView bytes) override {
-    if (is_deaf) return;
-    if (at_ == bytes_.size()) {
-      bytes_.clear();
-      marks_.clear();
-      at_ = 0;
-    }
-    marks_.push_back(bytes_.size());
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    if (seen_.size() < kSeen) seen_.insert(seen_.end(), bytes.begin(), bytes.end());
-  }
-
-  [[nodiscard]] std::size_t size() const { return bytes_.size() - at_; }
-
-  [[nodiscard]] ByteView front(std::size_t count) const {
-    return ByteView(bytes_).subspan(at_, count);
-  }
-
-  void take(std::size_t count) {
-    at_ += count;
-    taken_ += count;
-  }
-
-  void drop_all() {
-    bytes_.clear();
-    marks_.clear();
-    at_ = 0;
-  }
-
-  [[nodiscard]] const std::vector<std::uint8_t>& seen() const { return seen_; }
-
-  /// A place in what is on its way: the start of something written, or anywhere.
-  [[nodiscard]] std::size_t place(Dice& dice) const {
-    if (!marks_.empty() && dice.chance(70)) {
-      const std::size_t mark = marks_[dice.below(marks_.size())];
-      if (mark >= at_) return mark - at_;
-    }
-    return dice.below(size());
-  }
-
-  void flip(std::size_t at, unsigned bit) {
-    bytes_[at_ + at] = static_cast<std::uint8_t>(bytes_[at_ + at] ^ (1U << bit));
-  }
-
-  void insert(std::size_t at, ByteView what) {
-    const std::vector<std::uint8_t> copy(what.begin(), what.end());  // it may be our own
-    bytes_.insert(bytes_.begin() + offset(at), copy.begin(), copy.end());
-    marks_.clear();
-  }
-
-  void erase(std::size_t at, std::size_t count) {
-    bytes_.erase(bytes_.begin() + offset(at), bytes_.begin() + offset(at + count));
-    marks_.clear();
-  }
-
-  /// Notes where what is on its way now differs from what it was.
-  void compare_with(ByteView before) {
-    const ByteView now = front(size());
-    const auto differs = std::ranges::mismatch(before, now).in2;
-    if (differs == now.end() && before.size() == now.size()) return;
-    is_tampered = true;
-    good_bytes = std::min(good_bytes, taken_ + static_cast<std::uint64_t>(differs - now.begin()));
-  }
-
-  TimePoint stalled_until{};
-  std::uint64_t good_bytes = ~std::uint64_t{0};  ///< before the first that the attacker changed
-  bool is_ended = false;  ///< no byte comes behind those that are on their way
-  bool is_deaf = false;   ///< nobody reads: what is written is gone
-  bool is_tampered = false;
-
- private:
-  static constexpr std::size_t kSeen = 4096;
-
-  [[nodiscard]] std::ptrdiff_t offset(std::size_t at) const {
-    return static_cast<std::ptrdiff_t>(at_ + at);
-  }
-
-  std::vector<std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-  std::uint64_t taken_ = 0;
-  std::vector<std::size_t> marks_;
-  std::vector<std::uint8_t> seen_;
-};
-
-enum class Expectation : std::uint8_t {
-  works,         ///< right keys, right mode
-  refused,       ///< a mode or secret that the server does not have: not one byte in answer
-  wrong_server,  ///< another key than the pinned one
-};
-
-/// A connection between two nodes; an attacker's has one honest end.
-struct Link {
-  std::unique_ptr<End> client;
-  std::unique_ptr<End> server;
-  Pipe up;                    ///< to the server
-  Pipe down;                  ///< to the client
-  bool client_closes = true;  ///< once all is sent; else stays open until something happens
-  bool server_closes = true;
-  Expectation expectation = Expectation::works;
-  TimePoint opened{};
-  bool is_cut = false;
-  bool has_constant_rate = false;
-  bool has_last_sequence = false;
-  bool is_done = false;
-
-  [[nodiscard]] bool is_tampered() const { return up.is_tampered || down.is_tampered; }
-
-  [[nodiscard]] bool is_attack() const { return !client || !server; }
-};
-
-/// How likely what is, in one seed.
-struct Rates {
-  bool is_liveness = false;  ///< faults stop, and then everything must end well
-  unsigned tamper_permille = 0;
-  unsigned cut_permille = 0;
-  unsigned stall_permille = 0;
-  unsigned control_percent = 3;
-  unsigned tick_percent = 8;
-  unsigned abort_percent = 0;
-  unsigned slow_percent = 0;
-  std::size_t links = 4;
-  std::size_t window_bytes = 16384;  ///< what a stream holds before it pushes back
-  std::size_t handshakes = 24;       ///< connections opened at most, as they are the dear part
-};
-
-struct Result {
-  std::uint64_t trace = 0;
-  std::uint64_t events = 0;
-  std::uint64_t established = 0;
-  std::uint64_t faults = 0;
-  std::uint64_t clean = 0;
-  std::uint64_t rekeys = 0;
-  std::uint64_t records = 0;
-  std::uint64_t idle = 0;  ///< events without any connection
-};
-
-/// Keys that all seeds share, as making them is dear and they play no part of chance.
-struct Keys {
-  explicit Keys(crypto::Engine& engine) {
-    DiceRng rng(42);
-    for (auto& pair : pairs) {
-      pair = std::make_shared<const crypto::KeyPair>(crypto::KeyPair::generate(engine, rng));
-    }
-    for (auto& psk : psks) {
-      crypto::Psk made;
-      rng.fill(made.writable());
-      psk = std::make_shared<const crypto::Psk>(std::move(made));
-    }
-  }
-
-  std::shared_ptr<const crypto::KeyPair> pairs[8];
-  std::shared_ptr<const crypto::Psk> psks[4];
-};
-
+/// Nodes with STCP connections between them, over bad streams, in virtual time.
 class World {
  public:
   World(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const Keys& keys)
       : keys_(keys),
         dice_(seed),
         rng_(mix(seed) ^ 0x5ea11e),
-        engine_(inner, book_),
+        engine_(inner, book_, stcp::kRecordHeadBytes),
         events_(events) {
     draw_rates(seed);
     draw_servers();
   }
 
-  Result run() {
+  RunResult run() {
     while (result_.events < events_) {
       step();
       ++result_.events;
     }
     if (rates_.is_liveness) settle();
     for (auto& link : links_) finish(*link);
-    result_.trace = trace_.value();
-    result_.records = book_.count();
-    return result_;
+    return {.trace = trace_.value(),
+            .events = result_.events,
+            .counts = {{"ends encrypted", result_.established},
+                       {"clean", result_.clean},
+                       {"faults", result_.faults},
+                       {"rekeys", result_.rekeys},
+                       {"keys", book_.count()},
+                       {"idle events", result_.idle}}};
   }
 
  private:
@@ -479,38 +328,7 @@ class World {
     // Once is enough, and a bit that is turned back would be as if nothing had happened.
     if (pipe.size() == 0 || pipe.is_tampered) return;
     const Link& other = *links_[dice_.below(links_.size())];
-    const std::vector<std::uint8_t> before(pipe.front(pipe.size()).begin(),
-                                           pipe.front(pipe.size()).end());
-    const std::size_t at = pipe.place(dice_);
-    const std::size_t to = pipe.place(dice_);
-    switch (dice_.below(6)) {
-      case 0:
-      case 1:
-        pipe.flip(at, static_cast<unsigned>(dice_.below(8)));
-        break;
-      case 2:  // a piece is lost
-        pipe.erase(at, at < to ? to - at : std::min<std::size_t>(pipe.size() - at, 60));
-        break;
-      case 3:  // a piece comes twice
-        pipe.insert(at, pipe.front(pipe.size()).subspan(at, at < to ? to - at : pipe.size() - at));
-        break;
-      case 4: {  // a piece of what was seen, here or elsewhere: replayed, spliced or reflected
-        const auto& seen = dice_.chance(50) ? other.up.seen() : other.down.seen();
-        if (seen.empty()) return;
-        const std::size_t from = dice_.below(seen.size());
-        pipe.insert(at, ByteView(seen).subspan(from, dice_.between(1, seen.size() - from)));
-        break;
-      }
-      default: {  // two pieces change places
-        if (at >= to) return;
-        const std::vector<std::uint8_t> piece(
-            pipe.front(to).begin() + static_cast<std::ptrdiff_t>(at), pipe.front(to).end());
-        pipe.erase(at, to - at);
-        pipe.insert(std::min(at + dice_.below(200), pipe.size()), piece);
-        break;
-      }
-    }
-    pipe.compare_with(before);
+    sim::tamper(pipe, dice_.chance(50) ? other.up.seen() : other.down.seen(), dice_);
   }
 
   /// The attacker's node: a connection of its own, fed with what was captured.
@@ -780,125 +598,17 @@ class World {
   std::size_t opened_ = 0;
   std::uint64_t streams_ = 0;
   Trace trace_;
-  Result result_;
+
+  struct Counts {
+    std::uint64_t events = 0;
+    std::uint64_t established = 0;
+    std::uint64_t faults = 0;
+    std::uint64_t clean = 0;
+    std::uint64_t rekeys = 0;
+    std::uint64_t idle = 0;  ///< events without any connection
+  };
+
+  Counts result_;
 };
 
-struct Options {
-  std::uint64_t first = 1;
-  std::uint64_t seeds = 2000;
-  std::uint64_t events = 5000;
-  std::uint64_t repeats = 50;  ///< seeds that are run twice
-  std::uint64_t processes = 2;
-  bool is_single = false;
-};
-
-/// Runs every `stride`-th seed; the number of those that failed.
-int run_seeds(const Options& options, std::uint64_t offset, std::uint64_t stride) {
-  const auto started = std::chrono::steady_clock::now();
-  auto engine = crypto::make_engine();
-  if (!engine) {
-    std::fprintf(stderr, "vsim: no engine\n");
-    return 1;
-  }
-  const Keys keys(**engine);
-  Result sum;
-  std::uint64_t repeated = 0;
-  int failed = 0;
-  for (std::uint64_t i = offset; i < options.seeds && failed < 5; i += stride) {
-    const std::uint64_t seed = options.first + i;
-    try {
-      const Result result = World(seed, options.events, **engine, keys).run();
-      if (i < options.repeats) {
-        const Result again = World(seed, options.events, **engine, keys).run();
-        if (again.trace != result.trace) throw Violation("the same seed gives the same run");
-        ++repeated;
-      }
-      sum.events += result.events;
-      sum.established += result.established;
-      sum.faults += result.faults;
-      sum.clean += result.clean;
-      sum.rekeys += result.rekeys;
-      sum.records += result.records;
-      sum.idle += result.idle;
-      if (options.is_single) {
-        std::printf("seed %llu: trace %016llx\n", static_cast<unsigned long long>(seed),
-                    static_cast<unsigned long long>(result.trace));
-      }
-    } catch (const Violation& violation) {
-      ++failed;
-      std::printf("not ok vsim: %s\n  repeat: sim_vsim --seed %llu --events %llu\n",
-                  violation.what(), static_cast<unsigned long long>(seed),
-                  static_cast<unsigned long long>(options.events));
-      std::fflush(stdout);
-    }
-  }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  std::printf(
-      "vsim: %llu events, %llu ends encrypted, %llu clean, %llu faults, %llu rekeys, %llu keys, "
-      "%llu idle events, %llu seeds run twice; %.1f s, %.0f events/s (%s)\n",
-      static_cast<unsigned long long>(sum.events), static_cast<unsigned long long>(sum.established),
-      static_cast<unsigned long long>(sum.clean), static_cast<unsigned long long>(sum.faults),
-      static_cast<unsigned long long>(sum.rekeys), static_cast<unsigned long long>(sum.records),
-      static_cast<unsigned long long>(sum.idle), static_cast<unsigned long long>(repeated), seconds,
-      static_cast<double>(sum.events) / seconds, std::string((*engine)->name()).c_str());
-  std::fflush(stdout);
-  return failed;
-}
-
-int usage() {
-  std::fprintf(stderr,
-               "usage: sim_vsim [--seeds N] [--first N] [--seed N] [--events N] [--processes N] "
-               "[--full]\n");
-  return 2;
-}
-
-int run(int argc, char** argv) {
-  Options options;
-  const auto full = [&options] { options.seeds = 20'000; };
-  const char* const scale = std::getenv("SEALINE_TEST_SCALE");
-  if (scale != nullptr && std::strcmp(scale, "full") == 0) full();
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--full") {
-      full();
-      continue;
-    }
-    if (i + 1 == argc) return usage();
-    const std::uint64_t value = std::strtoull(argv[++i], nullptr, 10);
-    if (name == "--seeds") {
-      options.seeds = value;
-    } else if (name == "--first") {
-      options.first = value;
-    } else if (name == "--events") {
-      options.events = value;
-    } else if (name == "--processes") {
-      options.processes = value;
-    } else if (name == "--seed") {
-      options.first = value;
-      options.seeds = 1;
-      options.is_single = true;
-    } else {
-      return usage();
-    }
-  }
-  if (options.seeds < 2 || options.processes < 2) return run_seeds(options, 0, 1) == 0 ? 0 : 1;
-
-  std::vector<pid_t> children;
-  for (std::uint64_t i = 0; i < options.processes; ++i) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(run_seeds(options, i, options.processes) == 0 ? 0 : 1);
-    if (child > 0) children.push_back(child);
-  }
-  bool is_good = children.size() == options.processes;
-  for (const pid_t child : children) {
-    int status = 0;
-    is_good = ::waitpid(child, &status, 0) == child && status == 0 && is_good;
-  }
-  return is_good ? 0 : 1;
-}
-
-}  // namespace
 }  // namespace sealine::sim
-
-int main(int argc, char** argv) { return sealine::sim::run(argc, argv); }
