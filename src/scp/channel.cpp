@@ -77,6 +77,7 @@ void ChannelEnd::abort(Code code, TimePoint now) {
 }
 
 void ChannelEnd::forbid_resume() {
+  machine_->resume_forbidden = true;
   machine_->reconnect = false;
   if (machine_->state == State::lost) {
     machine_->finish(Code::truncated, false, {Errc::truncated});

@@ -44,7 +44,8 @@ void ChannelEnd::Machine::finish_handshake(TimePoint now) {
   Opening opening = std::move(*handshake).take();
   adopt(opening);
   timers.cancel(Timer::handshake);
-  if (reconnect) {
+  // Also where nothing may follow this connection any more: the server knows nothing of that.
+  if (opening.reconnect || confirmed) {
     state = State::confirming;
     timers.set(Timer::silence, now + limits.silence_timeout);
     return;
@@ -57,7 +58,7 @@ void ChannelEnd::Machine::adopt(Opening& opening) {
   peer = opening.peer;
   rotation = {};
   if (confirmed) return;
-  reconnect = opening.reconnect;
+  reconnect = opening.reconnect && !resume_forbidden;
   their_max_message = opening.theirs.max_message_bytes;
   link->export_key("scp1 channel", {}, channel_id);
   link->export_key("scp1 resume", {}, resume_key.writable());

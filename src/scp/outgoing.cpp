@@ -59,6 +59,7 @@ void ChannelEnd::Machine::pad(std::size_t bytes) {
 
 std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) {
   SEALINE_ASSERT(out.size() >= kMaxWireMessageBytes);
+  const State before = state;
   std::size_t written = 0;
   if (handshake && handshake->has_transmit()) {
     written = handshake->poll_transmit(out);
@@ -70,6 +71,11 @@ std::size_t ChannelEnd::Machine::poll_transmit(MutableBytes out, TimePoint now) 
     }
     if (link) link->finish(run);
     written += run.used();
+  }
+  // The end of input is all that is waited for now; the silence until then is no loss.
+  if (state == State::draining && before != State::draining) {
+    timers.cancel_all();
+    timers.set(Timer::close_drain, now + limits.close_drain_timeout);
   }
   if (written > 0 && limits.keep_alive_after.count() > 0 &&
       (state == State::open || state == State::closing)) {

@@ -330,6 +330,43 @@ TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
 }
 
 // SPEC scp.md#reconnect
+TEST(ScpChannel, resume_that_is_under_way_when_it_is_forbidden_is_the_last) {
+  Pair pair(Mode::mutual, true);
+  pair.connect();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client->send(text("lost on the way")));
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  pair.cut();
+  pair.advance(1s);
+  ASSERT_TRUE(pair.client->begin_connection(pair.now));
+  pair.client->forbid_resume();
+  pair.dial();
+  pair.settle();
+  ASSERT_EQ(pair.client->state(), State::open);
+  EXPECT_EQ(take_all(*pair.server).size(), 3U);
+  EXPECT_EQ(pair.client->receipted(), 3U);
+  pair.cut();
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::truncated);
+}
+
+// SPEC scp.md#reconnect
+TEST(ScpChannel, resume_forbidden_before_the_first_connection_stands_is_forbidden) {
+  Pair pair(Mode::mutual, true);
+  pair.client.emplace(
+      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+  pair.client->forbid_resume();
+  pair.dial();
+  pair.settle();
+  ASSERT_EQ(pair.client->state(), State::open);
+  ASSERT_TRUE(pair.client->send(text("one")));
+  pair.settle();
+  EXPECT_EQ(take_all(*pair.server).size(), 1U);
+  pair.cut();
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::truncated);
+}
+
+// SPEC scp.md#reconnect
 TEST(ScpChannel, server_that_forgot_the_channel_says_so_and_the_client_counts) {
   Pair pair(Mode::mutual, true);
   pair.connect();
@@ -365,6 +402,23 @@ TEST(ScpChannel, ends_when_both_have_ended) {
   EXPECT_EQ(pair.client->outcome()->code, Code::normal);
   EXPECT_EQ(pair.server->outcome()->code, Code::normal);
   EXPECT_EQ(pair.server->outcome()->unknown, 0U);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, close_that_nobody_answers_is_over_in_five_seconds) {
+  Pair pair(Mode::mutual, true);
+  pair.connect();
+  pair.now += 28s;  // nothing comes from the other end any more
+  pair.client->close(pair.now);
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  ASSERT_EQ(pair.client->state(), State::draining);
+  pair.now += 4900ms;
+  pair.client->handle_timeout(pair.now);
+  EXPECT_EQ(pair.client->state(), State::draining);
+  pair.now += 100ms;
+  pair.client->handle_timeout(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::normal);
 }
 
 // SPEC scp.md#receipts

@@ -19,6 +19,12 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
   virtual void write(ByteView bytes) = 0;
 
+  /// No byte comes behind those that were written.
+  virtual void end() {}
+
+  /// It pushes back: nothing more should be written now.
+  [[nodiscard]] virtual bool is_full() const { return false; }
+
  protected:
   Wire() = default;
 };
@@ -37,6 +43,10 @@ class Pipe final : public Wire {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     if (seen_.size() < kSeen) seen_.insert(seen_.end(), bytes.begin(), bytes.end());
   }
+
+  void end() override { is_ended = true; }
+
+  [[nodiscard]] bool is_full() const override { return !is_deaf && size() >= capacity; }
 
   [[nodiscard]] std::size_t size() const { return bytes_.size() - at_; }
 
@@ -90,6 +100,7 @@ class Pipe final : public Wire {
     good_bytes = std::min(good_bytes, taken_ + static_cast<std::uint64_t>(differs - now.begin()));
   }
 
+  std::size_t capacity = ~std::size_t{0};  ///< what it holds before it pushes back
   TimePoint stalled_until{};
   std::uint64_t good_bytes = ~std::uint64_t{0};  ///< before the first that the attacker changed
   bool is_ended = false;  ///< no byte comes behind those that are on their way

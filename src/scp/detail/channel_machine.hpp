@@ -127,6 +127,7 @@ struct ChannelEnd::Machine {
 
   // The channel beyond its connections.
   bool reconnect = false;
+  bool resume_forbidden = false;
   bool named = false;      ///< channel_id and resume_key are those of the first connection
   bool confirmed = false;  ///< the server's first message came once: the channel can be resumed
   ByteArray<16> channel_id{};
