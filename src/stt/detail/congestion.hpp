@@ -62,6 +62,9 @@ struct RateSample {
   Duration smoothed_rtt = {};
   Duration min_rtt = {};  ///< of the path
 
+  /// The window was used: only then does its size prove anything (RFC 9002, 7.8).
+  [[nodiscard]] bool may_grow() const noexcept { return is_window_limited || !is_app_limited; }
+
   /// Bytes a second; 0 without a valid interval.
   [[nodiscard]] std::uint64_t delivery_rate() const noexcept {
     if (interval <= Duration::zero()) return 0;
@@ -69,6 +72,11 @@ struct RateSample {
                                       static_cast<double>(interval.count()));
   }
 };
+
+/// The pace of a window: a quarter more than one in a round trip, so that pacing alone limits
+/// nothing; twice as much where the window doubles in each. Bytes a second, at least 1.
+[[nodiscard]] std::uint64_t paced(std::size_t window_bytes, Duration smoothed_rtt,
+                                  bool is_doubling) noexcept;
 
 /// A datagram that is taken for lost; never an MTU probe.
 struct LossSample {
