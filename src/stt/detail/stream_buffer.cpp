@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <utility>
 
 namespace sealine::stt::detail {
 namespace {
 
-constexpr std::size_t kSmallestRing = 4096;
+constexpr std::size_t kSmallestRing = 1024;
 
 std::uint64_t length(const Span& span) noexcept { return span.end - span.begin; }
 
@@ -59,20 +61,23 @@ bool SpanSet::would_grow(Span span) const noexcept {
   return first == spans_.end() || first->begin > span.end;
 }
 
+StreamBuffer::~StreamBuffer() { release(); }
+
 void StreamBuffer::reserve(std::uint64_t bytes) {
-  if (bytes <= ring_.size()) return;
-  const auto size = std::max<std::uint64_t>(std::bit_ceil(bytes), kSmallestRing);
-  std::vector<std::uint8_t> grown(static_cast<std::size_t>(size));
+  if (bytes <= ring_.size) return;
+  const auto size =
+      static_cast<std::size_t>(std::max<std::uint64_t>(std::bit_ceil(bytes), kSmallestRing));
+  Ring grown = pool_ == nullptr ? RingPool().take(size) : pool_->take(size);
   // Every byte to its place in the larger ring: those that were never written are copied too.
-  for (std::uint64_t done = 0; done < ring_.size();) {
-    const ByteView run = piece(base_ + done, base_ + ring_.size());
-    const std::uint64_t to = (base_ + done) & (size - 1);
-    const auto count = std::min<std::uint64_t>(run.size(), size - to);
-    std::copy_n(run.begin(), static_cast<std::ptrdiff_t>(count),
-                grown.begin() + static_cast<std::ptrdiff_t>(to));
+  for (std::uint64_t done = 0; done < ring_.size;) {
+    const ByteView run = piece(base_ + done, base_ + ring_.size);
+    const std::uint64_t to = (base_ + done - origin_) & (grown.size - 1);
+    const auto count = std::min<std::uint64_t>(run.size(), grown.size - to);
+    std::memcpy(grown.bytes.get() + to, run.data(), static_cast<std::size_t>(count));
     done += count;
   }
-  ring_ = std::move(grown);
+  std::swap(ring_, grown);
+  if (pool_ != nullptr) pool_->give_back(std::move(grown));
 }
 
 void StreamBuffer::write(std::uint64_t position, ByteView bytes) {
@@ -80,26 +85,29 @@ void StreamBuffer::write(std::uint64_t position, ByteView bytes) {
   if (bytes.empty()) return;
   reserve(position + bytes.size() - base_);
   while (!bytes.empty()) {
-    const auto at = static_cast<std::size_t>(position & (ring_.size() - 1));
-    const std::size_t count = std::min(bytes.size(), ring_.size() - at);
-    std::copy_n(bytes.begin(), count, ring_.begin() + static_cast<std::ptrdiff_t>(at));
+    const auto at = index_of(position);
+    const std::size_t count = std::min(bytes.size(), ring_.size - at);
+    std::memcpy(ring_.bytes.get() + at, bytes.data(), count);
     bytes = bytes.subspan(count);
     position += count;
   }
 }
 
 ByteView StreamBuffer::piece(std::uint64_t position, std::uint64_t end) const noexcept {
-  if (position >= end || ring_.empty()) return {};
-  const auto at = static_cast<std::size_t>(position & (ring_.size() - 1));
-  const auto wanted =
-      static_cast<std::size_t>(std::min<std::uint64_t>(end - position, ring_.size()));
-  return ByteView(ring_).subspan(at, std::min(wanted, ring_.size() - at));
+  if (position >= end || ring_.size == 0) return {};
+  const auto at = index_of(position);
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(end - position, ring_.size));
+  return {ring_.bytes.get() + at, std::min(wanted, ring_.size - at)};
 }
 
 void StreamBuffer::drop_below(std::uint64_t position) noexcept {
   base_ = std::max(base_, position);
 }
 
-void StreamBuffer::release() noexcept { std::vector<std::uint8_t>().swap(ring_); }
+void StreamBuffer::release() noexcept {
+  Ring ring = std::exchange(ring_, {});
+  if (pool_ != nullptr && ring.size != 0) pool_->give_back(std::move(ring));
+  origin_ = base_;
+}
 
 }  // namespace sealine::stt::detail

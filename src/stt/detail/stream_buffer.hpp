@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sealine/base/bytes.hpp"
+#include "stt/detail/ring_pool.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -36,9 +37,16 @@ class SpanSet {
 
 /// A ring of bytes at positions [base, base + capacity) of a stream. Grows by doubling as far as
 /// its caller lets positions run ahead of `base`: the credit bounds it. Gives its memory back when
-/// asked.
+/// asked, and begins at its front again then: what is drained often stays within few cache lines.
 class StreamBuffer {
  public:
+  /// Its memory comes from `pool`, which outlives it; without one, from the system.
+  explicit StreamBuffer(RingPool* pool = nullptr) : pool_(pool) {}
+
+  StreamBuffer(const StreamBuffer&) = delete;
+  StreamBuffer& operator=(const StreamBuffer&) = delete;
+  ~StreamBuffer();
+
   [[nodiscard]] std::uint64_t base() const noexcept { return base_; }
 
   /// Copies bytes to their place; position >= base().
@@ -47,13 +55,20 @@ class StreamBuffer {
   [[nodiscard]] ByteView piece(std::uint64_t position, std::uint64_t end) const noexcept;
   /// Positions below are over.
   void drop_below(std::uint64_t position) noexcept;
+  /// Nothing is held any more: the memory goes back.
   void release() noexcept;
 
  private:
   void reserve(std::uint64_t bytes);
 
-  std::vector<std::uint8_t> ring_;  ///< a power of two long, or empty
+  [[nodiscard]] std::size_t index_of(std::uint64_t position) const noexcept {
+    return static_cast<std::size_t>((position - origin_) & (ring_.size - 1));
+  }
+
+  RingPool* pool_ = nullptr;
+  Ring ring_;  ///< a power of two long, or empty
   std::uint64_t base_ = 0;
+  std::uint64_t origin_ = 0;  ///< the position that stands first: base_ as it was when last empty
 };
 
 }  // namespace sealine::stt::detail
