@@ -15,13 +15,17 @@ DirectionKey& key_of(Established& established, Role sender) {
 
 }  // namespace
 
-Session::Machine::Stream::Stream(StreamId number, const StreamOptions& how, const Limits& limits)
+Session::Machine::Stream::Stream(StreamId number, const StreamOptions& how,
+                                 const SessionConfig& config)
     : id(number),
       options(how),
-      sending(how.mode, limits.send_buffer_bytes),
+      sending(how.mode,
+              config.transport == Transport::udp ? detail::Retention::until_acked
+                                                 : detail::Retention::until_sent,
+              config.limits.send_buffer_bytes),
       receiving(how.mode),
-      send_credit(limits.stream_window_bytes),
-      receive_credit(limits.stream_window_bytes, limits.max_stream_window_bytes) {}
+      send_credit(config.limits.stream_window_bytes),
+      receive_credit(config.limits.stream_window_bytes, config.limits.max_stream_window_bytes) {}
 
 Session::Machine::Machine(SessionConfig how, Established established, crypto::Engine& engine,
                           crypto::Rng& random, TimePoint now)
@@ -38,7 +42,11 @@ Session::Machine::Machine(SessionConfig how, Established established, crypto::En
       next_own(role == Role::initiator ? 1 : 2),
       rng(&random),
       last_heard(now),
-      last_pinged(now) {}
+      last_pinged(now) {
+  if (config.transport == Transport::udp) {
+    datagrams = std::make_unique<detail::Datagrams>(config, now);
+  }
+}
 
 bool Session::Machine::is_ours(StreamId stream) const noexcept {
   return (stream % 2 == 1) == (role == Role::initiator);
@@ -51,16 +59,17 @@ Session::Machine::Stream* Session::Machine::find(StreamId stream) noexcept {
 
 Session::Machine::Stream& Session::Machine::add_stream(StreamId stream,
                                                        const StreamOptions& options) {
-  auto made = std::make_unique<Stream>(stream, options, config.limits);
+  auto made = std::make_unique<Stream>(stream, options, config);
   ++(is_ours(stream) ? open_of_ours : open_of_peer);
   statistics.streams_open = streams.size() + 1;
   return *streams.emplace(stream, std::move(made)).first->second;
 }
 
-// A stream is closed when both directions are ended, read and on their way.
+// A stream is closed when both directions are ended and read, and what says so is on its way (UDP:
+// there).
 void Session::Machine::forget_if_over(Stream& stream) {
-  if (!stream.sending.is_over() || !stream.receiving.is_over()) return;
-  if (stream.reset_due || stream.stop_due || stream.needs_init) return;
+  if (!stream.sending.is_over() || !stream.receiving.is_over() || stream.needs_init) return;
+  if (stream.reset.is_open() || stream.stop.is_open() || stream.abandon.is_open()) return;
   const StreamId gone = stream.id;
   --(is_ours(gone) ? open_of_ours : open_of_peer);
   streams.erase(gone);
@@ -128,6 +137,7 @@ void Session::handle_disconnected(TimePoint /*now*/) {
 
 void Session::handle_timeout(TimePoint now) {
   Machine& m = *machine_;
+  if (m.is_udp()) m.handle_datagram_timeout(now);
   if (m.is_over()) return;
   if (now - m.last_heard >= m.config.limits.idle_timeout) {
     m.fail_with(CloseCode::idle, {Errc::idle_timeout, 0});
@@ -142,7 +152,7 @@ void Session::handle_timeout(TimePoint now) {
   for (auto& [stream_id, stream] : m.streams) {
     if (stream->options.mode != StreamMode::partial) continue;
     if (const auto up_to = stream->sending.expire(now)) {
-      stream->abandon_due = up_to;
+      stream->abandon.promise(Abandon{*up_to});
       m.control_due.push_back(stream_id);
     }
   }
@@ -169,7 +179,7 @@ Result<std::size_t> Session::write(StreamId stream, ByteView data, TimePoint now
   if (to->sending.is_finishing()) return fail(Errc::already_closed);
   const bool is_message = to->options.mode != StreamMode::ordered;
   const std::size_t most =
-      to->options.mode == StreamMode::unreliable ? m.config.limits.frame_bytes : kMaxMessageBytes;
+      to->options.mode == StreamMode::unreliable ? m.largest_unreliable() : kMaxMessageBytes;
   if (is_message && data.size() > most) return fail(Errc::message_too_large);
   std::optional<TimePoint> deadline;
   if (to->options.deadline_ms > 0)
@@ -199,7 +209,7 @@ Result<> Session::reset(StreamId stream, std::uint16_t code, TimePoint /*now*/) 
   if (to == nullptr) return fail(Errc::stream_unknown);
   if (to->sending.is_over()) return {};
   to->sending.reset();
-  to->reset_due = Reset{.code = code, .final_size = to->send_credit.used()};
+  to->reset.promise(Reset{.code = code, .final_size = to->send_credit.used()});
   m.control_due.push_back(stream);
   return {};
 }
@@ -209,7 +219,7 @@ Result<> Session::stop(StreamId stream, std::uint16_t code, TimePoint /*now*/) {
   Machine::Stream* from = m.find(stream);
   if (from == nullptr) return fail(Errc::stream_unknown);
   if (!from->receiving.has_all()) {
-    from->stop_due = Stop{code};
+    from->stop.promise(Stop{code});
     m.control_due.push_back(stream);
   }
   from->receiving.stop();
@@ -264,6 +274,7 @@ void Session::ping(TimePoint now) {
 
 std::optional<TimePoint> Session::poll_timeout() const {
   const Machine& m = *machine_;
+  if (m.is_udp() && m.state == SessionState::closing) return m.datagrams->linger_until;
   if (m.is_over()) return std::nullopt;
   TimePoint next = m.last_heard + m.config.limits.idle_timeout;
   const Duration quiet = m.config.limits.ping_after;
@@ -273,6 +284,7 @@ std::optional<TimePoint> Session::poll_timeout() const {
     if (stream->options.mode != StreamMode::partial) continue;
     if (const auto deadline = stream->sending.next_deadline()) next = std::min(next, *deadline);
   }
+  if (const auto datagrams = m.next_datagram_timeout()) next = std::min(next, *datagrams);
   return next;
 }
 
@@ -301,6 +313,15 @@ SessionStatistics Session::statistics() const noexcept {
   SessionStatistics statistics = machine_->statistics;
   statistics.epoch_sent = machine_->sending.epoch();
   statistics.epoch_received = machine_->receiving.epoch();
+  if (const detail::Datagrams* udp = machine_->datagrams.get()) {
+    statistics.frames_lost = udp->recovery.lost_frames();
+    statistics.frames_lost_wrongly = udp->recovery.spurious_losses();
+    statistics.probe_timeouts = udp->recovery.probe_timeouts();
+    statistics.window_bytes = udp->recovery.window_bytes();
+    statistics.in_flight_bytes = udp->recovery.in_flight_bytes();
+    statistics.datagram_bytes = udp->mtu.bytes();
+  }
+  statistics.round_trip = machine_->round_trip_now();
   return statistics;
 }
 

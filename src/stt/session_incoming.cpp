@@ -15,6 +15,7 @@ using detail::ReceiveStream;
 namespace {
 
 constexpr std::size_t kPaddingTailBytes = 2;
+constexpr Duration kOldEpochTime = std::chrono::seconds(5);
 
 // A PADDED plaintext ends with 0^p | BE16 p; what the filling holds is not looked at.
 Result<ByteView> without_padding(const FrameHead& head, ByteView plaintext) {
@@ -46,8 +47,13 @@ Result<StreamOptions> take_init(ByteView& body) {
 }  // namespace
 
 Result<> Session::handle_datagram(MutableBytes datagram, TimePoint now) {
+  return handle_datagram(datagram, Arrival{}, now);
+}
+
+Result<> Session::handle_datagram(MutableBytes datagram, const Arrival& from, TimePoint now) {
   Machine& m = *machine_;
-  const bool may_drop = m.config.transport == Transport::udp;
+  const bool may_drop = m.is_udp();
+  if (may_drop) m.begin_datagram(from, datagram.size(), now);
   while (!datagram.empty() && !m.is_over()) {
     const auto frame = parse_frame(datagram);
     const auto handled =
@@ -73,40 +79,49 @@ Result<> Session::Machine::handle_frame(const FrameView& frame, TimePoint now) {
   const FrameHead& head = frame.head;
   if (head.is_handshake()) return fail(Errc::wrong_state);
   if (head.session_id != id) return fail(Errc::bad_record_head);
-  if (head.number != next_received) return fail(Errc::record_out_of_place);
-  EpochKeys* keys = receiving.keys(head.epoch);
+  if (!is_expected(head.number)) return fail(Errc::record_out_of_place);
+  EpochKeys* keys = receiving.keys(head.epoch, head.number);
   if (keys == nullptr) return fail(Errc::record_out_of_place);
   SEALINE_TRY(plaintext, keys->open(frame));
 
-  ByteView body = plaintext;
-  Stream* stream = nullptr;
   const auto stripped = without_padding(head, plaintext);
   if (!stripped) {
     fail_with(CloseCode::protocol, stripped.error());
     return {};
   }
-  body = *stripped;
+  ByteView body = *stripped;
+  Stream* stream = nullptr;
   if (head.type != FrameType::control) {
     SEALINE_TRY(found, stream_of(head, body));
     stream = found;
   }
-  ++next_received;
-  ++statistics.frames_received;
-  last_heard = now;
-  if (receiving.handle_opened(head.epoch)) {
-    events.emplace_back(KeysRotated{.sender = other(role), .epoch = head.epoch});
-  }
   if (is_over()) return {};
-  if (head.type == FrameType::control) {
-    handle_control(head.type, nullptr, body, now);
-  } else if (stream == nullptr) {
-    return {};  // of a stream that is closed: read over
-  } else if (head.type == FrameType::data) {
-    handle_data(*stream, head, body);
-  } else {
+  if (head.type == FrameType::data && stream != nullptr) {
+    SEALINE_TRY(handle_data(*stream, head, body));
+  }
+  record(head, now);
+  if (is_over() || head.type == FrameType::data) return {};
+  // A stream that is closed: read over.
+  if (head.type == FrameType::control || stream != nullptr) {
     handle_control(head.type, stream, body, now);
   }
   return {};
+}
+
+// The frame counts: it was authentic, and what it says is taken.
+void Session::Machine::record(const FrameHead& head, TimePoint now) {
+  next_received = head.number + 1;
+  ++statistics.frames_received;
+  last_heard = now;
+  std::optional<TimePoint> keep_old_until;
+  if (is_udp()) {
+    record_datagram(head, now);
+    keep_old_until =
+        now + std::max<Duration>(3 * datagrams->recovery.probe_timeout(), kOldEpochTime);
+  }
+  if (receiving.handle_opened(head.epoch, head.number, keep_old_until)) {
+    events.emplace_back(KeysRotated{.sender = other(role), .epoch = head.epoch});
+  }
 }
 
 Result<Session::Machine::Stream*> Session::Machine::stream_of(const FrameHead& head,
@@ -153,21 +168,25 @@ bool Session::Machine::take_credit(Stream& stream, const ReceiveStream::Added& a
   return true;
 }
 
-void Session::Machine::handle_data(Stream& stream, const FrameHead& head, ByteView body) {
+// Errors: what is dropped as if it had not come, for want of room. Other faults end the session.
+Result<> Session::Machine::handle_data(Stream& stream, const FrameHead& head, ByteView body) {
   const auto data = detail::parse_data(stream.options.mode, head.flags, body);
   if (!data) {
     fail_with(CloseCode::protocol, data.error());
-    return;
+    return {};
   }
   // An empty DATA frame that opens a stream says nothing else.
   const std::uint64_t allowed = std::min(stream.receive_credit.left(), receive_credit.left());
   const bool was_readable = stream.receiving.is_readable();
-  if (!take_credit(stream, stream.receiving.add(*data, allowed))) return;
+  const ReceiveStream::Added added = stream.receiving.add(*data, allowed);
+  if (added.is_dropped) return fail(Errc::window_full);
+  if (!take_credit(stream, added)) return {};
   consume(stream);
   if (!was_readable && stream.receiving.is_readable()) {
     events.emplace_back(StreamReadable{stream.id});
   }
   if (stream.receiving.is_over()) forget_if_over(stream);
+  return {};
 }
 
 void Session::Machine::handle_control(FrameType type, Stream* stream, ByteView body,
@@ -199,8 +218,8 @@ void Session::Machine::handle_session_message(const ControlMessage& message, Tim
       round_trip = now - ping->at;
       ping.reset();
     }
-  } else if (std::holds_alternative<Ack>(message)) {
-    fail_with(CloseCode::protocol, {Errc::protocol_broken, 0});  // a stream acknowledges by itself
+  } else if (const auto* ack = std::get_if<Ack>(&message)) {
+    handle_ack(*ack, now);
   } else if (const auto* grant = std::get_if<SessionCredit>(&message)) {
     send_credit.raise(grant->limit);
     for (auto& [stream_id, stream] : streams) wake(*stream);
@@ -214,6 +233,15 @@ void Session::Machine::handle_session_message(const ControlMessage& message, Tim
   } else if (const auto* rotated = std::get_if<Rotated>(&message)) {
     const auto done = sending.handle_rotated(*rotated);
     if (!done) fail_with(CloseCode::keys, done.error());
+  } else if (is_udp() && std::holds_alternative<PathChallenge>(message)) {
+    datagrams->response_due = PathResponse{std::get<PathChallenge>(message).bytes};
+  } else if (const auto* proof = std::get_if<PathResponse>(&message)) {
+    if (is_udp()) handle_path_response(*proof, now);
+  } else if (const auto* pace = std::get_if<AckFrequency>(&message)) {
+    if (is_udp()) {
+      datagrams->received.set_frequency(pace->packets,
+                                        std::chrono::microseconds(pace->max_delay_us));
+    }
   } else if (const auto* last = std::get_if<CloseMessage>(&message)) {
     end(last->code, std::string(last->reason), true,
         last->code == 0 ? Error{} : Error{Errc::aborted, last->code});
@@ -239,7 +267,7 @@ void Session::Machine::handle_stream_message(Stream& stream, const ControlMessag
   } else if (const auto* stop = std::get_if<Stop>(&message)) {
     if (stream.sending.is_over()) return;
     stream.sending.reset();
-    stream.reset_due = Reset{.code = stop->code, .final_size = stream.send_credit.used()};
+    stream.reset.promise(Reset{.code = stop->code, .final_size = stream.send_credit.used()});
     control_due.push_back(stream.id);
     events.emplace_back(StreamStopped{.stream = stream.id, .code = stop->code});
   } else if (const auto* abandon = std::get_if<Abandon>(&message)) {

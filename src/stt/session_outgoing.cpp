@@ -11,13 +11,14 @@
 namespace sealine::stt {
 
 using detail::Outgoing;
+using detail::SentFrame;
+namespace carried = detail::carried;
 
 namespace {
 
 constexpr std::size_t kMaxInitBytes = 2 + 5;
 /// INIT, message id, offset.
 constexpr std::size_t kMaxPrefixBytes = kMaxInitBytes + (2 * wire::kMaxVarintBytes);
-constexpr std::size_t kControlBytes = 2048;  ///< of one control frame's plaintext
 constexpr std::size_t kPaddingTailBytes = 2;
 /// No frame is begun in less: the largest one of control messages, padded or not.
 constexpr std::size_t kMinRoomBytes = 4096 + kMaxFrameOverheadBytes;
@@ -39,11 +40,9 @@ class Prefix {
   Writer writer_{bytes_};
 };
 
-// PayLen that a payload of `bytes` is filled up to.
-std::size_t padded_payload(Padding padding, std::size_t bytes) {
+// PayLen of every frame under a policy of one size; 0: there is none.
+std::size_t fixed_payload(Padding padding) {
   switch (padding) {
-    case Padding::none:
-      return bytes;
     case Padding::fixed_128:
       return 128;
     case Padding::fixed_256:
@@ -52,46 +51,71 @@ std::size_t padded_payload(Padding padding, std::size_t bytes) {
       return 512;
     case Padding::fixed_1024:
       return 1024;
+    case Padding::none:
     case Padding::full:
       break;
   }
+  return 0;
+}
+
+// PayLen that a payload of `bytes` is filled up to; `most`: what there is room for.
+std::size_t padded_payload(const SessionConfig& config, std::size_t bytes, std::size_t most) {
+  if (config.padding != Padding::full) return fixed_payload(config.padding);
+  if (config.transport == Transport::udp) return most;
   return std::max<std::size_t>(128, std::bit_ceil(bytes));
 }
 
 // The most plaintext that a frame takes under a padding policy, its tail not counted.
 std::size_t plaintext_limit(const SessionConfig& config) {
-  const std::size_t tag = kMinPayloadBytes;
-  switch (config.padding) {
-    case Padding::none:
-      return config.limits.frame_bytes;
-    case Padding::fixed_128:
-      return 128 - tag - kPaddingTailBytes;
-    case Padding::fixed_256:
-      return 256 - tag - kPaddingTailBytes;
-    case Padding::fixed_512:
-      return 512 - tag - kPaddingTailBytes;
-    case Padding::fixed_1024:
-      return 1024 - tag - kPaddingTailBytes;
-    case Padding::full:
-      break;
-  }
-  return 65536 - tag - kPaddingTailBytes;
+  if (config.padding == Padding::none) return config.limits.frame_bytes;
+  const std::size_t payload =
+      config.padding == Padding::full ? 65536 : fixed_payload(config.padding);
+  return payload - kMinPayloadBytes - kPaddingTailBytes;
 }
 
 }  // namespace
 
-std::size_t Session::Machine::put_frame(FrameHead head, ByteView prefix, ByteView body,
-                                        MutableBytes out, TimePoint now) {
+// What a frame's payload may have in `out`, its tag included.
+std::size_t Session::Machine::payload_room(const FrameHead& head, MutableBytes out) const noexcept {
+  FrameHead worst = head;
+  worst.number = next_sent;
+  worst.payload_bytes = static_cast<std::uint32_t>(std::min(out.size(), kMaxPayloadBytes));
+  worst.epoch = sending.epoch() + 1;
+  const std::size_t around = header_bytes(worst) + meta_bytes(worst);
+  return out.size() <= around ? 0 : std::min(out.size() - around, kMaxPayloadBytes);
+}
+
+// What a frame's plaintext may have there, padding left out.
+std::size_t Session::Machine::plaintext_room(const FrameHead& head,
+                                             MutableBytes out) const noexcept {
+  const std::size_t around =
+      kMinPayloadBytes + (config.padding == Padding::none ? 0 : kPaddingTailBytes);
+  const std::size_t room = payload_room(head, out);
+  if (room < fixed_payload(config.padding)) return 0;
+  return room <= around ? 0 : std::min(room - around, plaintext_limit(config));
+}
+
+// The least room in which a frame is begun: `bytes`, or the one size of them all.
+std::size_t Session::Machine::least_room(std::size_t bytes) const noexcept {
+  return std::max(bytes, fixed_payload(config.padding) + kMaxFrameOverheadBytes);
+}
+
+std::size_t Session::Machine::put_frame(FrameHead head, const Content& content, MutableBytes out,
+                                        TimePoint now) {
   if (sending.advance(now)) {
     events.emplace_back(KeysRotated{.sender = role, .epoch = sending.epoch()});
   }
   head.session_id = id;
   head.number = next_sent++;
-  const std::size_t plaintext_bytes = prefix.size() + body.size();
-  if (config.padding != Padding::none) {
+  const std::size_t plaintext_bytes = content.prefix.size() + content.body.size();
+  ByteView prefix = content.prefix;
+  ByteView body = content.body;
+  if (config.padding != Padding::none || content.fills_room) {
     head.flags |= flag::kPadded;
     const std::size_t least = plaintext_bytes + kPaddingTailBytes + kMinPayloadBytes;
-    const std::size_t payload = padded_payload(config.padding, least);
+    const std::size_t most = payload_room(head, out);
+    const std::size_t payload =
+        content.fills_room ? most : std::max(least, padded_payload(config, least, most));
     padded.assign(payload - kMinPayloadBytes, 0);
     Writer writer(padded);
     writer.bytes(prefix).bytes(body).zeros(payload - least);
@@ -102,37 +126,59 @@ std::size_t Session::Machine::put_frame(FrameHead head, ByteView prefix, ByteVie
   }
   sending.count(plaintext_bytes);
   ++statistics.frames_sent;
-  return sending.keys().seal(head, prefix, body, out);
+  const std::size_t length = sending.keys().seal(head, prefix, body, out);
+  if (is_udp()) {
+    const bool is_reliable = (head.flags & flag::kReliable) != 0;
+    datagrams->recovery.handle_sent(head.number, length, is_reliable, content.sent, now);
+  }
+  return length;
 }
 
 std::size_t Session::Machine::put_close(MutableBytes out, TimePoint now) {
   std::array<std::uint8_t, kControlBytes> body{};
-  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_limit(config))));
+  const FrameHead head{.type = FrameType::control};
+  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
   if (!writer.put(CloseMessage{.code = closing->code, .reason = closing->reason})) {
     SEALINE_ASSERT(writer.put(CloseMessage{.code = closing->code, .reason = {}}));
   }
   closing.reset();
   state = SessionState::closed;
-  return put_frame({.type = FrameType::control}, {}, writer.finish(), out, now);
+  return put_frame(head, {.body = writer.finish()}, out, now);
 }
 
 std::size_t Session::Machine::put_control(MutableBytes out, TimePoint now) {
   std::array<std::uint8_t, kControlBytes> body{};
-  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_limit(config))));
+  FrameHead head{.type = FrameType::control};
+  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
+  SentFrame sent;
+  const auto put = [&](const ControlMessage& message, std::uint16_t bit) {
+    if (!writer.put(message)) return false;
+    sent.carried |= bit;
+    return true;
+  };
   // A rotation comes first, so that it always fits; what does not fit waits for the next frame.
-  if (const auto rotate = sending.poll(now)) SEALINE_ASSERT(writer.put(*rotate));
-  if (rotated_due && writer.put(*rotated_due)) rotated_due.reset();
-  if (pong_due && writer.put(Pong{*pong_due})) pong_due.reset();
-  if (ping_due && writer.put(Ping{*ping_due})) {
+  if (const auto rotate = sending.poll(now)) SEALINE_ASSERT(put(*rotate, carried::kRotate));
+  if (rotated_due && put(*rotated_due, carried::kRotated)) rotated_due.reset();
+  if (is_udp() && datagrams->response_due && put(*datagrams->response_due, 0)) {
+    datagrams->response_due.reset();
+  }
+  if (pong_due && put(Pong{*pong_due}, 0)) pong_due.reset();
+  if (ping_due && put(Ping{*ping_due}, carried::kPing)) {
     ping = {.nonce = *ping_due, .at = now};
     ping_due.reset();
   }
-  if (session_credit_due && writer.put(SessionCredit{receive_credit.next_limit()})) {
-    receive_credit.grant(now, round_trip);
+  if (session_credit_due &&
+      put(SessionCredit{receive_credit.next_limit()}, carried::kSessionCredit)) {
+    receive_credit.grant(now, round_trip_now());
     session_credit_due = false;
   }
+  if (is_udp()) {
+    // Only an ACK, or a CLOSE, goes without being acknowledged itself.
+    if (writer.count() > 0) head.flags |= flag::kReliable;
+    if (writer.count() > 0 || datagrams->received.is_ack_due(now)) add_ack(writer, sent, now);
+  }
   if (writer.count() == 0) return 0;
-  return put_frame({.type = FrameType::control}, {}, writer.finish(), out, now);
+  return put_frame(head, {.body = writer.finish(), .sent = sent}, out, now);
 }
 
 std::size_t Session::Machine::put_stream_control(MutableBytes out, TimePoint now) {
@@ -142,28 +188,43 @@ std::size_t Session::Machine::put_stream_control(MutableBytes out, TimePoint now
     Stream* stream = find(subject);
     if (stream == nullptr) continue;
 
+    FrameHead head{.type = FrameType::stream_control, .stream = subject};
+    SentFrame sent{.stream = subject, .has_init = stream->needs_init};
     Prefix prefix;
-    if (stream->needs_init) prefix.init(stream->options);
+    if (stream->needs_init) {
+      prefix.init(stream->options);
+      head.flags |= flag::kInit;
+    }
     std::array<std::uint8_t, kControlBytes> body{};
-    const std::size_t most = plaintext_limit(config) - prefix.view().size();
+    const std::size_t most = plaintext_room(head, out) - prefix.view().size();
     ControlWriter writer(MutableBytes(body).first(std::min(body.size(), most)));
-    if (stream->credit_due && writer.put(Credit{stream->receive_credit.next_limit()})) {
-      stream->receive_credit.grant(now, round_trip);
+    const auto put = [&](const ControlMessage& message, std::uint16_t bit) {
+      if (!writer.put(message)) return false;
+      sent.carried |= bit;
+      return true;
+    };
+    if (stream->credit_due && put(Credit{stream->receive_credit.next_limit()}, carried::kCredit)) {
+      stream->receive_credit.grant(now, round_trip_now());
       stream->credit_due = false;
     }
-    if (stream->reset_due && writer.put(*stream->reset_due)) stream->reset_due.reset();
-    if (stream->stop_due && writer.put(*stream->stop_due)) stream->stop_due.reset();
-    if (stream->abandon_due && writer.put(Abandon{*stream->abandon_due})) {
-      stream->abandon_due.reset();
+    if (stream->reset.is_due() && put(stream->reset.message(), carried::kReset)) {
+      stream->reset.handle_sent(is_udp());
     }
-    if (stream->blocked_due && writer.put(Blocked{stream->send_credit.limit()})) {
+    if (stream->stop.is_due() && put(stream->stop.message(), carried::kStop)) {
+      stream->stop.handle_sent(is_udp());
+    }
+    if (stream->abandon.is_due() && put(stream->abandon.message(), carried::kAbandon)) {
+      sent.offset = stream->abandon.message().up_to;
+      stream->abandon.handle_sent(is_udp());
+    }
+    if (stream->blocked_due && put(Blocked{stream->send_credit.limit()}, 0)) {
       stream->blocked_due = false;
     }
     if (writer.count() == 0) continue;
-    FrameHead head{.type = FrameType::stream_control, .stream = subject};
-    if (stream->needs_init) head.flags = flag::kInit;
-    stream->needs_init = false;
-    const std::size_t length = put_frame(head, prefix.view(), writer.finish(), out, now);
+    if (is_udp()) head.flags |= flag::kReliable;
+    if (!is_udp()) stream->needs_init = false;
+    const std::size_t length =
+        put_frame(head, {.prefix = prefix.view(), .body = writer.finish(), .sent = sent}, out, now);
     forget_if_over(*stream);
     return length;
   }
@@ -194,13 +255,23 @@ void Session::Machine::end_turn(Stream& stream, bool goes_on) {
   if (goes_on) turns.push_back(stream.id);
 }
 
+// A turn is one full frame of WebSocket or some datagrams, or several small frames.
+std::size_t Session::Machine::turn_bytes() const noexcept {
+  return is_udp() ? 4 * datagrams->mtu.bytes() : plaintext_limit(config) - kMaxPrefixBytes;
+}
+
 std::size_t Session::Machine::put_data(MutableBytes out, TimePoint now) {
   if (sending.must_stop(now)) return 0;
   while (Stream* stream = next_of_schedule()) {
-    // A turn is one full frame, or several small ones: nothing of it is left over for a crumb.
-    if (stream->deficit == 0) stream->deficit = plaintext_limit(config) - kMaxPrefixBytes;
+    if (stream->deficit == 0) stream->deficit = turn_bytes();
     const std::size_t length = put_data_of(*stream, out, now);
     if (length > 0) return length;
+    if (stream->options.mode == StreamMode::unreliable && stream->sending.has_waiting()) {
+      // One frame or nothing: it waits for a datagram of its own, and goes if that is too small.
+      if (!is_udp() || out.size() < datagrams->mtu.bytes()) return 0;
+      stream->sending.drop_message();
+      continue;
+    }
     // Nothing that credit or room allows: woken again by CREDIT.
     if (stream->sending.is_blocked(stream->send_credit.left()) &&
         stream->send_credit.take_blocked()) {
@@ -213,27 +284,45 @@ std::size_t Session::Machine::put_data(MutableBytes out, TimePoint now) {
 }
 
 std::size_t Session::Machine::put_data_of(Stream& stream, MutableBytes out, TimePoint now) {
-  const std::size_t most =
-      std::min(plaintext_limit(config), out.size() - kMaxFrameOverheadBytes) - kMaxPrefixBytes;
-  const bool is_ordered = stream.options.mode == StreamMode::ordered;
-  const std::size_t room = is_ordered ? std::min(most, stream.deficit) : most;
-  const auto credit = std::min(stream.send_credit.left(), send_credit.left());
-  const std::optional<Outgoing> next = stream.sending.next(room, credit);
-  if (!next) return 0;
-
-  Prefix prefix;
   FrameHead head{.type = FrameType::data, .stream = stream.id};
+  Prefix prefix;
   if (stream.needs_init) {
     prefix.init(stream.options);
     head.flags |= flag::kInit;
   }
+  const std::size_t least = prefix.view().size() + (2 * wire::kMaxVarintBytes);
+  const std::size_t space = plaintext_room(head, out);
+  if (space <= least) return 0;
+  const bool is_ordered = stream.options.mode == StreamMode::ordered;
+  // On WebSocket the frame ends with the turn: nothing of it is left over for a crumb.
+  const bool ends_with_turn = is_ordered && !is_udp();
+  const std::size_t most =
+      ends_with_turn ? std::min(space - least, stream.deficit) : space - prefix.view().size() - 2;
+  const auto credit = std::min(stream.send_credit.left(), send_credit.left());
+  std::optional<Outgoing> next = stream.sending.next(most, credit);
+  if (!next) return 0;
+
   if (!is_ordered) prefix.varint(next->id);
   prefix.varint(next->offset);
+  if (const std::size_t room = space - prefix.view().size(); next->bytes.size() > room) {
+    next = stream.sending.next(room, credit);
+    if (!next) return 0;
+  }
   if (next->fin) head.flags |= flag::kFin;
   if (next->message_end) head.flags |= flag::kMessageEnd;
-  const std::size_t length = put_frame(head, prefix.view(), next->bytes, out, now);
+  if (is_udp()) head.flags |= flag::kReliable;
+  const SentFrame sent{.stream = stream.id,
+                       .is_data = true,
+                       .has_init = stream.needs_init,
+                       .fin = next->fin,
+                       .message_end = next->message_end,
+                       .bytes = static_cast<std::uint32_t>(next->bytes.size()),
+                       .message = next->id,
+                       .offset = next->offset};
+  const std::size_t length =
+      put_frame(head, {.prefix = prefix.view(), .body = next->bytes, .sent = sent}, out, now);
 
-  stream.needs_init = false;
+  if (!is_udp()) stream.needs_init = false;
   stream.send_credit.use(next->credit);
   send_credit.use(next->credit);
   stream.deficit -= std::min(stream.deficit, next->bytes.size() + 1);
@@ -265,6 +354,7 @@ std::size_t Session::Machine::fill(MutableBytes out, TimePoint now) {
 }
 
 std::size_t Session::poll_transmit(MutableBytes out, TimePoint now) {
+  if (machine_->is_udp()) return machine_->fill_datagram(out, now).bytes;
   SEALINE_ASSERT(out.size() >= kMinRoomBytes);
   return machine_->fill(out, now);
 }

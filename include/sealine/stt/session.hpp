@@ -7,9 +7,11 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/rng.hpp"
 #include "sealine/stt/control.hpp"
+#include "sealine/stt/datagram.hpp"
 #include "sealine/stt/frame.hpp"
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/limits.hpp"
+#include "sealine/stt/recovery_options.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +51,10 @@ struct SessionConfig {
   Transport transport = Transport::websocket;
   Padding padding = Padding::none;
   Limits limits;
+  // UDP alone:
+  RecoveryOptions recovery;
+  std::size_t largest_datagram_bytes = 1472;  ///< probed for (IPv6: 1452; loopback: no more either)
+  bool probe_mtu = true;                      ///< false: datagrams have largest_datagram_bytes
 };
 
 /// INIT and HANDSHAKE belong to Initiator and Responder.                    spec: stt.md#states
@@ -91,6 +97,10 @@ struct KeysRotated {
   Epoch epoch = 0;
 };
 
+struct PathChanged {  ///< UDP: the peer answers from another address, and proved it
+  PathId path = 0;
+};
+
 struct SessionClosed {
   std::uint16_t code = 0;
   std::string reason;  ///< the peer's words: quote them before they are shown
@@ -105,6 +115,13 @@ struct SessionStatistics {
   std::uint64_t frames_dropped = 0;  ///< UDP: faults before the tag verified
   std::uint64_t bytes_sent = 0;      ///< of applications
   std::uint64_t bytes_received = 0;
+  std::uint64_t frames_lost = 0;  ///< UDP, with those whose ACK came late
+  std::uint64_t frames_lost_wrongly = 0;
+  std::uint64_t probe_timeouts = 0;
+  std::size_t window_bytes = 0;  ///< of congestion control
+  std::size_t in_flight_bytes = 0;
+  std::size_t datagram_bytes = 0;  ///< what the path takes
+  Duration round_trip{};           ///< smoothed
   std::size_t streams_open = 0;
   Epoch epoch_sent = 0;
   Epoch epoch_received = 0;
@@ -136,7 +153,10 @@ class SEALINE_API Session {
   /// One datagram or binary message: whole session frames with our id, opened in place, handled in
   /// order. Faults before a tag verified: dropped (UDP) or an error, upon which the connection is
   /// closed with 1002 (WebSocket). Faults after it end the session with a CLOSE: see SessionClosed.
+  /// After a batch of datagrams that came together, one poll_transmit decides on one ACK for all.
   [[nodiscard]] Result<> handle_datagram(MutableBytes datagram, TimePoint now);
+  /// UDP: with the path it came on.
+  [[nodiscard]] Result<> handle_datagram(MutableBytes datagram, const Arrival& from, TimePoint now);
   /// The connection below is gone (WebSocket): the session is over, without a word to the peer.
   void handle_disconnected(TimePoint now);
   void handle_timeout(TimePoint now);
@@ -178,9 +198,13 @@ class SEALINE_API Session {
   /// The next datagram or message; 0: nothing waits or may be sent. `out` takes 2 * 65,536 bytes on
   /// WebSocket: one call packs frames until about limits.frame_bytes are full.
   [[nodiscard]] std::size_t poll_transmit(MutableBytes out, TimePoint now);
+  /// UDP: the next datagram and its path. `out` takes largest_datagram_bytes; a whole train is
+  /// called for one by one, each straight into its place. Nothing: see poll_timeout, which tells
+  /// of pacing too.
+  [[nodiscard]] Departure poll_datagram(MutableBytes out, TimePoint now);
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const;
   using Event = std::variant<StreamOpened, StreamReadable, StreamWritable, StreamReset,
-                             StreamStopped, StreamClosed, KeysRotated, SessionClosed>;
+                             StreamStopped, StreamClosed, KeysRotated, PathChanged, SessionClosed>;
   [[nodiscard]] std::optional<Event> poll_event();
 
   // --- getters

@@ -36,8 +36,8 @@ class Recovery {
   // --- what was sent
 
   /// A frame went into the current datagram. Numbers rise by one. `is_reliable`: flag REL.
-  void handle_sent(PacketNumber number, std::size_t bytes, bool is_reliable,
-                   const SentFrame& frame, TimePoint now);
+  void handle_sent(PacketNumber number, std::size_t bytes, bool is_reliable, const SentFrame& frame,
+                   TimePoint now);
   /// The frames since the last call left in one datagram.
   void end_datagram(std::size_t datagram_bytes, TimePoint now);
   /// Nothing more to be sent although window and pacer would let it.

@@ -55,6 +55,10 @@ bool SendRotation::advance(TimePoint now) {
 }
 
 std::optional<Rotate> SendRotation::poll(TimePoint now) {
+  if (repeats_ && asked_) {
+    repeats_ = false;
+    return asked_->message;
+  }
   if (is_under_way() || (halves(now) < 1 && !requested_)) return std::nullopt;
   Asked asked;
   asked.message.epoch = keys_.epoch() + 1;
@@ -127,16 +131,38 @@ Result<Rotated> ReceiveRotation::handle_rotate(const Rotate& message) {
   return answer;
 }
 
-EpochKeys* ReceiveRotation::keys(Epoch epoch) noexcept {
+EpochKeys* ReceiveRotation::keys(Epoch epoch, PacketNumber number) noexcept {
   if (epoch == keys_.epoch()) return &keys_;
-  return next_ && epoch == next_->epoch() ? &*next_ : nullptr;
+  if (next_ && epoch == next_->epoch()) return &*next_;
+  return old_ && epoch == old_->keys.epoch() && number < old_->below ? &old_->keys : nullptr;
 }
 
-bool ReceiveRotation::handle_opened(Epoch epoch) {
-  if (!next_ || epoch != next_->epoch()) return false;
+bool ReceiveRotation::handle_opened(Epoch epoch, PacketNumber number,
+                                    std::optional<TimePoint> keep_old_until) {
+  if (epoch == keys_.epoch()) {
+    if (old_) old_->below = std::min(old_->below, number);
+    return false;
+  }
+  if (!next_ || epoch != next_->epoch()) return false;  // of the old one
+  old_.reset();
+  if (keep_old_until) {
+    old_.emplace(Old{.keys = std::move(keys_), .below = number, .until = *keep_old_until});
+  }
   keys_ = std::move(*next_);
   next_.reset();
   return true;
+}
+
+void ReceiveRotation::handle_timeout(TimePoint now) {
+  if (old_ && now >= old_->until) old_.reset();
+}
+
+std::optional<TimePoint> ReceiveRotation::poll_timeout() const noexcept {
+  return old_ ? std::optional(old_->until) : std::nullopt;
+}
+
+std::optional<Rotated> ReceiveRotation::last_answer() const {
+  return answered_ ? std::optional(answered_->answer) : std::nullopt;
 }
 
 }  // namespace sealine::stt::detail

@@ -33,6 +33,10 @@ class SendRotation {
 
   /// ROTATE, if one is to be sent now.
   [[nodiscard]] std::optional<Rotate> poll(TimePoint now);
+
+  /// It did not arrive: the same again, unless its answer came by now.
+  void handle_lost() noexcept { repeats_ = asked_.has_value(); }
+
   /// Errors: protocol_broken, dh_all_zero: the session ends with CLOSE{4}.
   [[nodiscard]] Result<> handle_rotated(const Rotated& message);
 
@@ -66,6 +70,7 @@ class SendRotation {
   std::uint64_t bytes_ = 0;
   std::uint64_t frames_ = 0;
   bool requested_ = false;
+  bool repeats_ = false;
   std::optional<Asked> asked_;
   std::optional<EpochKeys> next_;
   mutable std::optional<TimePoint> stopped_at_;
@@ -78,10 +83,16 @@ class ReceiveRotation {
 
   /// The answer. Errors: protocol_broken, dh_all_zero: CLOSE{4}.
   [[nodiscard]] Result<Rotated> handle_rotate(const Rotate& message);
-  /// The keys of an epoch; null: it is none of ours.
-  [[nodiscard]] EpochKeys* keys(Epoch epoch) noexcept;
-  /// A frame of this epoch verified. True: the first of a new one; the old keys are gone.
-  [[nodiscard]] bool handle_opened(Epoch epoch);
+  /// The keys of a frame; null: of no epoch, or of one that was over when the frame was sent.
+  [[nodiscard]] EpochKeys* keys(Epoch epoch, PacketNumber number) noexcept;
+  /// A frame of this epoch verified. True: the first of a new one. The old keys are gone then; or,
+  /// where frames overtake one another, they open until `keep_old_until` what was sent before.
+  [[nodiscard]] bool handle_opened(Epoch epoch, PacketNumber number,
+                                   std::optional<TimePoint> keep_old_until);
+  void handle_timeout(TimePoint now);
+  [[nodiscard]] std::optional<TimePoint> poll_timeout() const noexcept;
+  /// The last answer, for the case that it was lost.
+  [[nodiscard]] std::optional<Rotated> last_answer() const;
 
   [[nodiscard]] Epoch epoch() const noexcept { return keys_.epoch(); }
 
@@ -91,11 +102,18 @@ class ReceiveRotation {
     Rotated answer;
   };
 
+  struct Old {
+    EpochKeys keys;
+    PacketNumber below = 0;  ///< the first number of the epoch that followed, as far as is known
+    TimePoint until;
+  };
+
   crypto::Engine* engine_;
   crypto::Rng* rng_;
   EpochKeys keys_;
   bool with_ephemeral_;
   std::optional<EpochKeys> next_;
+  std::optional<Old> old_;
   std::optional<Answered> answered_;
 };
 

@@ -2,6 +2,8 @@
 
 #include "sealine/stt/session.hpp"
 #include "stt/detail/credit.hpp"
+#include "stt/detail/datagrams.hpp"
+#include "stt/detail/pledge.hpp"
 #include "stt/detail/receive_stream.hpp"
 #include "stt/detail/rotation.hpp"
 #include "stt/detail/send_stream.hpp"
@@ -21,10 +23,12 @@
 namespace sealine::stt {
 
 /// Everything a session knows. The files: session.cpp has the life, session_incoming.cpp what
-/// comes, session_outgoing.cpp what goes.
+/// comes, session_outgoing.cpp what goes, session_datagrams.cpp what UDP adds.
 struct Session::Machine {
+  static constexpr std::size_t kControlBytes = 2048;  ///< of one control frame's plaintext
+
   struct Stream {
-    Stream(StreamId number, const StreamOptions& how, const Limits& limits);
+    Stream(StreamId number, const StreamOptions& how, const SessionConfig& config);
 
     StreamId id;
     StreamOptions options;
@@ -32,15 +36,15 @@ struct Session::Machine {
     detail::ReceiveStream receiving;
     detail::SendCredit send_credit;
     detail::ReceiveCredit receive_credit;
-    bool needs_init = false;      ///< our first frame of a stream that we opened
+    bool needs_init = false;      ///< of a stream that we opened: until the peer knows of it
     bool wants_writable = false;  ///< a write took less than all
     bool is_queued = false;       ///< in the scheduler
     std::size_t deficit = 0;      ///< of its turn, in bytes
-    std::optional<Reset> reset_due;
-    std::optional<Stop> stop_due;
+    detail::Pledge<Reset> reset;
+    detail::Pledge<Stop> stop;
+    detail::Pledge<Abandon> abandon;
     bool credit_due = false;
     bool blocked_due = false;
-    std::optional<std::uint64_t> abandon_due;
   };
 
   struct Closing {
@@ -72,7 +76,8 @@ struct Session::Machine {
   [[nodiscard]] Result<> handle_frame(const FrameView& frame, TimePoint now);
   /// The stream a frame is about, opened by it if need be. Null: nothing to be done with the frame.
   [[nodiscard]] Result<Stream*> stream_of(const FrameHead& head, ByteView& body);
-  void handle_data(Stream& stream, const FrameHead& head, ByteView body);
+  void record(const FrameHead& head, TimePoint now);
+  [[nodiscard]] Result<> handle_data(Stream& stream, const FrameHead& head, ByteView body);
   void handle_control(FrameType type, Stream* stream, ByteView body, TimePoint now);
   void handle_session_message(const ControlMessage& message, TimePoint now);
   void handle_stream_message(Stream& stream, const ControlMessage& message);
@@ -80,8 +85,20 @@ struct Session::Machine {
 
   // --- session_outgoing.cpp
   [[nodiscard]] std::size_t fill(MutableBytes out, TimePoint now);
-  [[nodiscard]] std::size_t put_frame(FrameHead head, ByteView prefix, ByteView body,
-                                      MutableBytes out, TimePoint now);
+
+  /// What a frame holds, and what recovery remembers of it.
+  struct Content {
+    ByteView prefix{};
+    ByteView body{};
+    detail::SentFrame sent{};
+    bool fills_room = false;  ///< padded to the end of where it is put
+  };
+
+  [[nodiscard]] std::size_t payload_room(const FrameHead& head, MutableBytes out) const noexcept;
+  [[nodiscard]] std::size_t least_room(std::size_t bytes) const noexcept;
+  [[nodiscard]] std::size_t plaintext_room(const FrameHead& head, MutableBytes out) const noexcept;
+  [[nodiscard]] std::size_t put_frame(FrameHead head, const Content& content, MutableBytes out,
+                                      TimePoint now);
   [[nodiscard]] std::size_t put_close(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t put_control(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t put_stream_control(MutableBytes out, TimePoint now);
@@ -89,6 +106,35 @@ struct Session::Machine {
   [[nodiscard]] std::size_t put_data_of(Stream& stream, MutableBytes out, TimePoint now);
   [[nodiscard]] Stream* next_of_schedule();
   void end_turn(Stream& stream, bool goes_on);
+  [[nodiscard]] std::size_t turn_bytes() const noexcept;
+
+  // --- session_datagrams.cpp
+  struct Fates;
+
+  [[nodiscard]] bool is_udp() const noexcept { return datagrams != nullptr; }
+
+  /// The number may be that of a frame that was not handled yet.
+  [[nodiscard]] bool is_expected(PacketNumber number) const noexcept;
+  void begin_datagram(const Arrival& from, std::size_t bytes, TimePoint now);
+  void record_datagram(const FrameHead& head, TimePoint now);
+  void handle_datagram_timeout(TimePoint now);
+  [[nodiscard]] std::optional<TimePoint> next_datagram_timeout() const;
+  [[nodiscard]] std::size_t largest_unreliable() const noexcept;
+  [[nodiscard]] Departure fill_datagram(MutableBytes out, TimePoint now);
+  [[nodiscard]] std::size_t fill_path(MutableBytes out, TimePoint now);
+  [[nodiscard]] std::size_t put_ack(MutableBytes out, TimePoint now);
+  /// Puts the ACK in, as many ranges as fit.
+  void add_ack(ControlWriter& writer, detail::SentFrame& sent, TimePoint now);
+  [[nodiscard]] std::size_t put_probe(MutableBytes out, TimePoint now);
+  [[nodiscard]] Departure put_mtu_probe(MutableBytes out, TimePoint now);
+  [[nodiscard]] Departure put_path_challenge(MutableBytes out, TimePoint now);
+  [[nodiscard]] Departure repeat_close(MutableBytes out);
+  void handle_acked(const detail::SentFrame& frame);
+  void handle_lost(const detail::SentFrame& frame);
+  void handle_ack(const Ack& ack, TimePoint now);
+  void handle_path_response(const PathResponse& response, TimePoint now);
+  void notice_path(PacketNumber number, TimePoint now);
+  [[nodiscard]] Duration round_trip_now() const noexcept;
 
   SessionConfig config;
   Role role;
@@ -115,6 +161,7 @@ struct Session::Machine {
   std::optional<std::uint64_t> pong_due;
   bool session_credit_due = false;
   std::optional<Rotated> rotated_due;
+  std::unique_ptr<detail::Datagrams> datagrams;  ///< UDP alone
   std::optional<Closing> closing;
   bool draining = false;
 

@@ -50,6 +50,36 @@ std::uint64_t SpanSet::contiguous_end(std::uint64_t from) const noexcept {
   return std::max(from, (at - 1)->end);
 }
 
+void SpanSet::remove(Span span) {
+  if (span.begin >= span.end) return;
+  auto at = std::ranges::upper_bound(spans_, span.begin, {}, &Span::end);
+  while (at != spans_.end() && at->begin < span.end) {
+    const Span whole = *at;
+    const bool keeps_low = whole.begin < span.begin;
+    const bool keeps_high = whole.end > span.end;
+    if (keeps_low && keeps_high) {
+      at->end = span.begin;
+      spans_.insert(at + 1, {.begin = span.end, .end = whole.end});
+      return;
+    }
+    if (keeps_low) {
+      (at++)->end = span.begin;
+    } else if (keeps_high) {
+      at->begin = span.end;
+      return;
+    } else {
+      at = spans_.erase(at);
+    }
+  }
+}
+
+void SpanSet::remove(const SpanSet& other) {
+  for (const Span& span : other.spans_) {
+    if (spans_.empty()) return;
+    remove(span);
+  }
+}
+
 void SpanSet::drop_below(std::uint64_t position) {
   const auto first = std::ranges::upper_bound(spans_, position, {}, &Span::end);
   spans_.erase(spans_.begin(), first);

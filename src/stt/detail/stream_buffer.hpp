@@ -24,10 +24,21 @@ class SpanSet {
   std::uint64_t add(Span span);
   /// End of the run that begins at or before `from` and reaches it; `from` if none does.
   [[nodiscard]] std::uint64_t contiguous_end(std::uint64_t from) const noexcept;
+  /// Takes a run out.
+  void remove(Span span);
+  /// Takes all runs of another set out.
+  void remove(const SpanSet& other);
   /// Forgets all positions below.
   void drop_below(std::uint64_t position);
 
   [[nodiscard]] std::size_t size() const noexcept { return spans_.size(); }
+
+  [[nodiscard]] bool is_empty() const noexcept { return spans_.empty(); }
+
+  /// The lowest run. Only of a set that is not empty.
+  [[nodiscard]] const Span& front() const noexcept { return spans_.front(); }
+
+  void clear() noexcept { spans_.clear(); }
 
   [[nodiscard]] bool would_grow(Span span) const noexcept;
 

@@ -1,0 +1,331 @@
+// What UDP adds to a session: packet numbers in any order, acknowledgements, recovery, the size of
+// a datagram, other paths.                    spec: stt.md#recovery, stt.md#migration, stt.md#mtu
+
+#include "sealine/base/assert.hpp"
+#include "sealine/crypto/constant_time.hpp"
+#include "sealine/stt/session.hpp"
+#include "stt/detail/session_machine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sealine::stt {
+
+using detail::SentFrame;
+namespace carried = detail::carried;
+
+namespace {
+
+/// No control frame is begun in less: room for the largest message that cannot be cut, a ROTATE.
+constexpr std::size_t kMinControlRoom = 192;
+/// No data is sent in less: it would be a crumb.
+constexpr std::size_t kMinDataRoom = 128;
+/// What a DATA frame has around its bytes, about.
+constexpr std::size_t kFrameOverhead = 45;
+/// Before an address is proven.
+constexpr std::uint64_t kAmplification = 3;
+
+std::size_t datagram_bytes_of(const SentFrame& frame) {
+  return (frame.carried & carried::kMtuProbe) != 0 ? frame.bytes : frame.bytes + kFrameOverhead;
+}
+
+}  // namespace
+
+/// Tells a session what became of its frames.
+struct Session::Machine::Fates final : detail::FrameFates {
+  explicit Fates(Machine& whose) : machine(whose) {}
+
+  void frame_acked(const SentFrame& frame) override { machine.handle_acked(frame); }
+
+  void frame_lost(const SentFrame& frame) override { machine.handle_lost(frame); }
+
+  Machine& machine;
+};
+
+// --- what comes
+
+bool Session::Machine::is_expected(PacketNumber number) const noexcept {
+  return is_udp() ? datagrams->received.is_fresh(number) : number == next_received;
+}
+
+Duration Session::Machine::round_trip_now() const noexcept {
+  return is_udp() ? datagrams->recovery.smoothed_rtt() : round_trip;
+}
+
+// A message of one frame has to fit into a datagram that every path takes at any time.
+std::size_t Session::Machine::largest_unreliable() const noexcept {
+  if (!is_udp()) return config.limits.frame_bytes;
+  return datagrams->mtu.bytes() - kMaxFrameOverheadBytes - 32;
+}
+
+void Session::Machine::begin_datagram(const Arrival& from, std::size_t bytes, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  udp.heard_at = now;
+  udp.arrival = from;
+  if (udp.candidate && udp.candidate->path == from.path) udp.candidate->received_bytes += bytes;
+  udp.arrival_bytes = bytes;
+  // Whoever has not heard our CLOSE hears it again, once for each datagram.
+  if (state == SessionState::closing && !closing) udp.close_due = true;
+}
+
+void Session::Machine::record_datagram(const FrameHead& head, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  const bool at_once = (head.flags & (flag::kAckNow | flag::kFin)) != 0;
+  notice_path(head.number, now);
+  udp.received.record(head.number, (head.flags & flag::kReliable) != 0, at_once, udp.arrival.mark,
+                      now);
+}
+
+// The newest frame came from elsewhere: whether the peer is there has to be asked first.
+void Session::Machine::notice_path(PacketNumber number, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  if (role == Role::initiator || udp.arrival.path == udp.path) return;
+  const auto newest = udp.received.largest();
+  if (newest && number < *newest) return;
+  auto& candidate = udp.candidate;
+  const bool is_known = candidate && candidate->path == udp.arrival.path;
+  if (is_known && (candidate->is_due || now < candidate->asked_at + udp.recovery.probe_timeout())) {
+    return;
+  }
+  if (!is_known) {
+    candidate.emplace();
+    candidate->path = udp.arrival.path;
+    candidate->received_bytes = udp.arrival_bytes;
+  }
+  rng->fill(candidate->challenge.bytes);
+  candidate->is_due = true;
+}
+
+void Session::Machine::handle_path_response(const PathResponse& response, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  if (!udp.candidate || udp.candidate->path != udp.arrival.path || udp.candidate->is_due) return;
+  if (!crypto::ct_equal(response.bytes, udp.candidate->challenge.bytes)) return;
+  udp.path = udp.candidate->path;
+  udp.candidate.reset();
+  udp.recovery.handle_new_path(now);
+  udp.begin_mtu(config, now);
+  events.emplace_back(PathChanged{udp.path});
+}
+
+void Session::Machine::handle_ack(const Ack& ack, TimePoint now) {
+  if (!is_udp()) {
+    fail_with(CloseCode::protocol, {Errc::protocol_broken, 0});  // a stream acknowledges by itself
+    return;
+  }
+  Fates fates(*this);
+  const auto handled = datagrams->recovery.handle_ack(ack, fates, now);
+  if (!handled) {
+    fail_with(CloseCode::protocol, handled.error());
+    return;
+  }
+  datagrams->received.set_round_trip(datagrams->recovery.smoothed_rtt());
+}
+
+void Session::Machine::handle_acked(const SentFrame& frame) {
+  detail::Datagrams& udp = *datagrams;
+  const bool is_probe = (frame.carried & carried::kMtuProbe) != 0;
+  if (is_probe || frame.is_data) {
+    udp.mtu.handle_acked(datagram_bytes_of(frame), is_probe, udp.heard_at);
+    udp.recovery.set_datagram_bytes(udp.mtu.bytes());
+  }
+  if ((frame.carried & carried::kAck) != 0) udp.received.handle_ack_of(frame.ack_largest);
+  Stream* stream = frame.stream == 0 ? nullptr : find(frame.stream);
+  if (stream == nullptr) return;
+  if (frame.has_init) stream->needs_init = false;
+  if (frame.is_data) stream->sending.acked(frame);
+  if ((frame.carried & carried::kReset) != 0) stream->reset.handle_acked();
+  if ((frame.carried & carried::kStop) != 0) stream->stop.handle_acked();
+  if ((frame.carried & carried::kAbandon) != 0 && stream->abandon.is_open() &&
+      stream->abandon.message().up_to == frame.offset) {
+    stream->abandon.handle_acked();
+  }
+  wake(*stream);
+  forget_if_over(*stream);
+}
+
+// A control frame is not sent again as it was: what still matters is said anew.
+void Session::Machine::handle_lost(const SentFrame& frame) {
+  detail::Datagrams& udp = *datagrams;
+  const bool is_probe = (frame.carried & carried::kMtuProbe) != 0;
+  if (is_probe || frame.is_data) {
+    udp.mtu.handle_lost(datagram_bytes_of(frame), is_probe, udp.heard_at);
+    udp.recovery.set_datagram_bytes(udp.mtu.bytes());
+  }
+  if ((frame.carried & carried::kRotate) != 0) sending.handle_lost();
+  if ((frame.carried & carried::kRotated) != 0) rotated_due = receiving.last_answer();
+  if ((frame.carried & carried::kSessionCredit) != 0) session_credit_due = true;
+  Stream* stream = frame.stream == 0 ? nullptr : find(frame.stream);
+  if (stream == nullptr) return;
+  if (frame.is_data) {
+    stream->sending.lost(frame);
+    wake(*stream);
+    return;
+  }
+  if ((frame.carried & carried::kCredit) != 0 && !stream->receiving.has_all()) {
+    stream->credit_due = true;
+  }
+  if ((frame.carried & carried::kReset) != 0) stream->reset.handle_lost();
+  if ((frame.carried & carried::kStop) != 0) stream->stop.handle_lost();
+  if ((frame.carried & carried::kAbandon) != 0) stream->abandon.handle_lost();
+  control_due.push_back(stream->id);
+}
+
+// --- time
+
+void Session::Machine::handle_datagram_timeout(TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  if (state == SessionState::closing && !closing && now >= udp.linger_until) {
+    state = SessionState::closed;
+  }
+  if (is_over()) return;
+  udp.heard_at = now;
+  receiving.handle_timeout(now);
+  if (const auto due = udp.recovery.poll_timeout(); due && *due <= now) {
+    Fates fates(*this);
+    udp.recovery.handle_timeout(fates, now);
+  }
+}
+
+std::optional<TimePoint> Session::Machine::next_datagram_timeout() const {
+  if (!is_udp()) return std::nullopt;
+  const detail::Datagrams& udp = *datagrams;
+  std::optional<TimePoint> next;
+  for (const auto& each : {udp.recovery.poll_timeout(), udp.received.poll_timeout(),
+                           udp.mtu.poll_timeout(), receiving.poll_timeout(), udp.paced_until}) {
+    if (each && (!next || *each < *next)) next = each;
+  }
+  return next;
+}
+
+// --- what goes
+
+void Session::Machine::add_ack(ControlWriter& writer, SentFrame& sent, TimePoint now) {
+  detail::ReceivedPackets& received = datagrams->received;
+  if (!received.has_news()) return;
+  Ack ack = received.take_ack(now);
+  // The newest ranges matter most.
+  while (!writer.put(ack) && ack.range_count > 1) ack.range_count /= 2;
+  sent.carried |= carried::kAck;
+  sent.ack_largest = ack.ranges[0].last;
+}
+
+std::size_t Session::Machine::put_ack(MutableBytes out, TimePoint now) {
+  std::array<std::uint8_t, kControlBytes> body{};
+  const FrameHead head{.type = FrameType::control};
+  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
+  SentFrame sent;
+  add_ack(writer, sent, now);
+  if (writer.count() == 0) return 0;
+  return put_frame(head, {.body = writer.finish(), .sent = sent}, out, now);
+}
+
+// A PING that asks for an answer at once, where nothing else waits.
+std::size_t Session::Machine::put_probe(MutableBytes out, TimePoint now) {
+  std::array<std::uint8_t, kControlBytes> body{};
+  const FrameHead head{.type = FrameType::control,
+                       .flags = static_cast<std::uint8_t>(flag::kReliable | flag::kAckNow)};
+  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
+  SEALINE_ASSERT(writer.put(Ping{next_sent}));
+  return put_frame(head, {.body = writer.finish(), .sent = {.carried = carried::kPing}}, out, now);
+}
+
+Departure Session::Machine::put_mtu_probe(MutableBytes out, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  const auto size = udp.mtu.poll_probe(now);
+  if (!size || *size > out.size()) return {};
+  std::array<std::uint8_t, kControlBytes> body{};
+  const FrameHead head{.type = FrameType::control,
+                       .flags = static_cast<std::uint8_t>(flag::kReliable | flag::kAckNow)};
+  ControlWriter writer(body);
+  SEALINE_ASSERT(writer.put(Ping{next_sent}));
+  const SentFrame sent{.carried = carried::kMtuProbe, .bytes = static_cast<std::uint32_t>(*size)};
+  const std::size_t length = put_frame(
+      head, {.body = writer.finish(), .sent = sent, .fills_room = true}, out.first(*size), now);
+  udp.recovery.end_datagram(length, now);
+  udp.mtu.handle_probe_sent(*size, now);
+  return {.bytes = length, .path = udp.path};
+}
+
+// Nothing else goes to an address that is not proven, and no more than three times what came.
+Departure Session::Machine::put_path_challenge(MutableBytes out, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  if (!udp.candidate || !udp.candidate->is_due) return {};
+  detail::Datagrams::Candidate& candidate = *udp.candidate;
+  const std::uint64_t most = (kAmplification * candidate.received_bytes) - candidate.sent_bytes;
+  const MutableBytes room = out.first(std::min<std::uint64_t>(out.size(), most));
+  if (room.size() < least_room(kMinDataRoom)) return {};
+  std::array<std::uint8_t, kControlBytes> body{};
+  const FrameHead head{.type = FrameType::control, .flags = flag::kReliable};
+  ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, room))));
+  SEALINE_ASSERT(writer.put(candidate.challenge));
+  const std::size_t length = put_frame(head, {.body = writer.finish()}, room, now);
+  udp.recovery.end_datagram(length, now);
+  candidate.is_due = false;
+  candidate.asked_at = now;
+  candidate.sent_bytes += length;
+  return {.bytes = length, .path = candidate.path};
+}
+
+Departure Session::Machine::repeat_close(MutableBytes out) {
+  detail::Datagrams& udp = *datagrams;
+  if (!udp.close_due || out.size() < udp.last_close.size()) return {};
+  udp.close_due = false;
+  std::ranges::copy(udp.last_close, out.begin());
+  return {.bytes = udp.last_close.size(), .path = udp.path};
+}
+
+// What congestion control and pacing let go, to the path of the session.
+std::size_t Session::Machine::fill_path(MutableBytes out, TimePoint now) {
+  const detail::Recovery& recovery = datagrams->recovery;
+  const bool is_probing = recovery.probes_due() > 0;
+  std::size_t used = put_control(out, now);
+  const auto room = [&] { return out.subspan(used); };
+  const auto put = [&](auto what, std::size_t least) {
+    while (room().size() >= least && !is_over()) {
+      const std::size_t length = (this->*what)(room(), now);
+      if (length == 0) return;
+      used += length;
+    }
+  };
+  put(&Machine::put_stream_control, least_room(kMinControlRoom));
+  put(&Machine::put_data, least_room(kMinDataRoom));
+  if (used == 0 && is_probing) return put_probe(out, now);
+  if (used > 0 && room().size() >= least_room(kMinControlRoom)) used += put_ack(room(), now);
+  return used;
+}
+
+Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
+  detail::Datagrams& udp = *datagrams;
+  udp.paced_until.reset();
+  if (state == SessionState::closed) return {};
+  const MutableBytes room = out.first(std::min(out.size(), udp.mtu.bytes()));
+  if (closing) {
+    const std::size_t length = put_close(room, now);
+    udp.last_close.assign(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(length));
+    udp.linger_until = now + (3 * udp.recovery.probe_timeout());
+    state = SessionState::closing;
+    return {.bytes = length, .path = udp.path};
+  }
+  if (state == SessionState::closing) return repeat_close(out);
+  if (const Departure asked = put_path_challenge(out, now); asked.bytes > 0) return asked;
+
+  std::size_t used = 0;
+  const auto next = udp.recovery.next_send(now);
+  if (udp.recovery.probes_due() > 0 || (next && *next <= now)) {
+    if (const Departure probe = put_mtu_probe(out, now); probe.bytes > 0) return probe;
+    used = fill_path(room, now);
+    if (used == 0) udp.recovery.handle_app_limited(now);
+  } else {
+    udp.paced_until = next;
+    if (udp.received.is_ack_due(now)) used = put_ack(room, now);
+  }
+  if (used > 0) udp.recovery.end_datagram(used, now);
+  return {.bytes = used, .path = udp.path};
+}
+
+Departure Session::poll_datagram(MutableBytes out, TimePoint now) {
+  return machine_->fill_datagram(out, now);
+}
+
+}  // namespace sealine::stt
