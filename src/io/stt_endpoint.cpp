@@ -3,10 +3,24 @@
 #include "io/stt/endpoint_core.hpp"
 #include "io/stt/session_core.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
 namespace sealine::io::stt {
+
+namespace {
+
+struct SchemeText {
+  Scheme scheme;
+  std::string_view prefix;
+};
+
+constexpr std::array<SchemeText, 3> kSchemes{
+    {{Scheme::ws, "ws://"}, {Scheme::udp, "udp://"}, {Scheme::stt, "stt://"}}};
+
+}  // namespace
 
 // --- options
 // --------------------------------------------------------------------------------------
@@ -14,10 +28,14 @@ namespace sealine::io::stt {
 Result<Url> Url::parse(std::string_view text) {
   const auto refused = std::unexpected(Error{Errc::usage, 0});
   Url url;
-  if (!text.starts_with("ws://")) return refused;
-  text.remove_prefix(5);
+  const auto scheme = std::ranges::find_if(
+      kSchemes, [text](const SchemeText& one) { return text.starts_with(one.prefix); });
+  if (scheme == kSchemes.end()) return refused;
+  url.scheme = scheme->scheme;
+  text.remove_prefix(scheme->prefix.size());
   const std::size_t slash = text.find('/');
   if (slash != std::string_view::npos) {
+    if (url.scheme == Scheme::udp) return refused;  // a path is WebSocket's
     url.path = text.substr(slash);
     text = text.substr(0, slash);
   }
@@ -42,12 +60,17 @@ Result<Url> Url::parse(std::string_view text) {
 
 std::string to_string(const Url& url) {
   const bool is_ipv6 = url.host.find(':') != std::string::npos;
-  return "ws://" + (is_ipv6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port) +
-         url.path;
+  const auto* const scheme = std::ranges::find(kSchemes, url.scheme, &SchemeText::scheme);
+  return std::string(scheme->prefix) + (is_ipv6 ? "[" + url.host + "]" : url.host) + ":" +
+         std::to_string(url.port) + (url.scheme == Scheme::udp ? "" : url.path);
+}
+
+std::string_view transport_name(const Connected& connected) noexcept {
+  return connected.scheme == Scheme::udp ? "UDP" : "WebSocket";
 }
 
 std::string describe(const Connected& connected) {
-  return std::string("(seed), STT/1 WebSocket, AES-256-GCM") +
+  return "(seed), STT/1 " + std::string(transport_name(connected)) + ", AES-256-GCM" +
          (connected.forward_secrecy ? "" : ", no forward secrecy");
 }
 
@@ -75,6 +98,10 @@ void Endpoint::listen(const Url& url, error_code& ec) { core_->listen(url, ec); 
 
 std::vector<net::ip::tcp::endpoint> Endpoint::local_endpoints() const {
   return core_->local_endpoints();
+}
+
+std::optional<std::size_t> Endpoint::datagram_buffer_bytes() const {
+  return core_->datagram_buffer_bytes();
 }
 
 void Endpoint::on_request(Pages pages) { core_->on_request(std::move(pages)); }

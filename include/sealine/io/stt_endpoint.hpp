@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,7 +33,7 @@ struct DialFailure {
   Error error;
 };
 
-/// Dials and listens for STT sessions over WebSocket, with one seed and one node id.
+/// Dials and listens for STT sessions over UDP and WebSocket, with one seed and one node id.
 ///
 /// A failed handshake never ends it: silent towards the client but for WebSocket's close code 1008,
 /// and reported to the observer. Budgets (ListenerLimits) bound what strangers cost. One executor
@@ -50,10 +51,15 @@ class SEALINE_API Endpoint {
 
   [[nodiscard]] executor_type get_executor() const noexcept;
 
-  /// Several times for several addresses. An empty host is every address of this machine.
+  /// Several times for several addresses. An empty host is every address of this machine; stt://
+  /// listens to both transports, on one port number.
   /// Errors: those of the socket; Errc::bad_configuration (seed).
   void listen(const Url& url, error_code& ec);
+  /// Address and port of every socket, whatever it carries; the same of two is there once.
   [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
+  /// The least receive buffer that the kernel gave a socket for datagrams, of those opened so far;
+  /// nothing without any. Less than kDatagramBufferBytes: see net.core.rmem_max.
+  [[nodiscard]] std::optional<std::size_t> datagram_buffer_bytes() const;
   /// Answers requests that are no WebSocket's; without it they get 404.
   void on_request(Pages pages);
   void on_failure(Observer observer);
@@ -65,7 +71,8 @@ class SEALINE_API Endpoint {
   }
 
   /// Resolves, connects, does both handshakes. Signature: void(error_code, Session). Errors: those
-  /// of the socket; connect_timeout, not_this_protocol, peer_fell_silent (another seed, or none),
+  /// of the socket; connect_timeout, not_this_protocol, peer_fell_silent (another seed, or none; of
+  /// datagrams also nobody at all, unless the kernel knows: then connection_refused),
   /// answer_not_authentic, bad_configuration.
   template <class Token>
   auto async_connect(const Url& url, Token&& token) {

@@ -31,10 +31,13 @@ using ::sealine::stt::StreamMode;
 using ::sealine::stt::StreamOptions;
 
 enum class Scheme : std::uint8_t {
-  ws,  ///< WebSocket
+  ws,   ///< WebSocket
+  udp,  ///< datagrams
+  stt,  ///< datagrams; WebSocket, on the same port number, where nobody answers them
 };
 
-/// ws://HOST:PORT[/path]. The path is /stt unless given; a port is needed.
+/// ws://HOST:PORT[/path], udp://HOST:PORT or stt://HOST:PORT[/path]. The path is WebSocket's, /stt
+/// unless given; a port is needed.
 struct Url {
   Scheme scheme{};
   std::string host;  ///< without brackets
@@ -47,6 +50,11 @@ struct Url {
 
 [[nodiscard]] SEALINE_API std::string to_string(const Url& url);
 
+inline constexpr std::size_t kMinMtuBytes = 1280;  ///< IPv6 promises as much
+inline constexpr std::size_t kMaxMtuBytes = 65535;
+/// Of the kernel, for a socket's datagrams: less than that loses them where much comes at once.
+inline constexpr std::size_t kDatagramBufferBytes = std::size_t{4} << 20U;
+
 /// What an endpoint decides before it dials or listens.
 struct EndpointOptions {
   std::shared_ptr<const stc::Seed> seed;  ///< 32 bytes at least; who has it may take either role
@@ -54,6 +62,9 @@ struct EndpointOptions {
   bool forward_secrecy = true;            ///< offered when dialling
   bool demand_forward_secrecy = true;     ///< asked of those who dial
   SessionConfig session;                  ///< transport is set by the URL
+  /// UDP: bytes that the path takes, IP's and UDP's heads among them, from kMinMtuBytes to
+  /// kMaxMtuBytes; 0: found out by probes.
+  std::size_t mtu_bytes = 0;
   /// Paths and subprotocols are set by the URL where they are empty; origins are those of pages.
   websocket::ServerPolicy web;
   ListenerLimits listener;
@@ -65,9 +76,12 @@ struct EndpointOptions {
 /// Who was reached.
 struct Connected {
   std::string peer;  ///< HOST:PORT as dialled, or the client's address
-  Scheme scheme{};
+  Scheme scheme{};   ///< ws or udp: what carries the session
   bool forward_secrecy = false;
 };
+
+/// "UDP", "WebSocket".
+[[nodiscard]] SEALINE_API std::string_view transport_name(const Connected& connected) noexcept;
 
 /// "(seed), STT/1 WebSocket, AES-256-GCM"; without forward secrecy it says so.
 [[nodiscard]] SEALINE_API std::string describe(const Connected& connected);

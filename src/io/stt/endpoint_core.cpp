@@ -16,6 +16,12 @@ using net::ip::tcp;
 namespace {
 
 constexpr std::chrono::milliseconds kDescriptorPause{100};
+/// For a port that is free for both, where any will do.
+constexpr int kPortAttempts = 32;
+
+net::ip::udp::endpoint same_place(const tcp::endpoint& place) {
+  return {place.address(), place.port()};
+}
 
 }  // namespace
 
@@ -39,7 +45,7 @@ EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions option
   } else {
     system_rng().fill(handshake_.node_id);
   }
-  handshake_.capabilities = {"websocket", "streaming"};
+  handshake_.capabilities = {"udp", "websocket", "streaming"};
   handshake_.ephemeral = options_.forward_secrecy;
   handshake_.demand_ephemeral = options_.demand_forward_secrecy;
   handshake_.limits.dial_timeout = options_.handshake_timeout;
@@ -52,21 +58,112 @@ void EndpointCore::listen(const Url& url, error_code& ec) {
     ec = to_error_code(*misconfigured_);
     return;
   }
+  ec = {};
+  switch (url.scheme) {
+    case Scheme::udp:
+      return listen_to_datagrams(url, ec);
+    case Scheme::stt:
+      return listen_to_both(url, ec);
+    case Scheme::ws:
+      return listen_to_websocket(url, ec);
+  }
+}
+
+void EndpointCore::listen_to_websocket(const Url& url, error_code& ec) {
+  auto opened = detail::open_acceptors(
+      executor_, {url.host, url.port, options_.family, options_.listener.backlog}, ec);
+  start_accepting(url, std::move(opened));
+}
+
+void EndpointCore::start_accepting(const Url& url, detail::Acceptors opened) {
   if (acceptors_.empty() &&
       std::ranges::find(options_.web.paths, url.path) == options_.web.paths.end()) {
     options_.web.paths = {url.path};
   }
-  auto opened = detail::open_acceptors(
-      executor_, {url.host, url.port, options_.family, options_.listener.backlog}, ec);
   for (auto& acceptor : opened) {
     acceptors_.push_back(std::move(acceptor));
     accept_next(acceptors_.size() - 1);
   }
 }
 
-std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
-  return detail::local_endpoints(acceptors_);
+void EndpointCore::listen_to_datagrams(const Url& url, error_code& ec) {
+  using net::ip::udp;
+  const auto need = DatagramListener::Need::one;
+  if (url.host.empty()) {
+    if (options_.family != AddressFamily::ipv4) {
+      const bool both = options_.family == AddressFamily::any;
+      datagrams_.listen({udp::endpoint(udp::v6(), url.port)}, both, need, ec);
+      if (!ec || options_.family == AddressFamily::ipv6) return;
+    }
+    return datagrams_.listen({udp::endpoint(udp::v4(), url.port)}, false, need, ec);
+  }
+  udp::resolver resolver(executor_);
+  const auto flags = udp::resolver::numeric_service | udp::resolver::passive;
+  const auto results = resolver.resolve(url.host, std::to_string(url.port), flags, ec);
+  if (ec) return;
+  std::vector<udp::endpoint> places;
+  for (const auto& entry : results) {
+    const bool is_ipv4 = entry.endpoint().protocol() == udp::v4();
+    if (options_.family == AddressFamily::any ||
+        is_ipv4 == (options_.family == AddressFamily::ipv4)) {
+      places.push_back(entry.endpoint());
+    }
+  }
+  ec = net::error::host_not_found;
+  datagrams_.listen(places, false, need, ec);
 }
+
+// One port number for both, also where the kernel chooses it.
+void EndpointCore::listen_to_both(const Url& url, error_code& ec) {
+  for (int attempt = 0; attempt < (url.port == 0 ? kPortAttempts : 1); ++attempt) {
+    auto opened = detail::open_acceptors(
+        executor_, {url.host, url.port, options_.family, options_.listener.backlog}, ec);
+    if (ec) return;
+    std::vector<net::ip::udp::endpoint> places;
+    for (const tcp::endpoint& place : detail::local_endpoints(opened)) {
+      places.push_back(same_place(place));
+    }
+    const bool both = url.host.empty() && options_.family == AddressFamily::any;
+    datagrams_.listen(places, both, DatagramListener::Need::all, ec);
+    if (ec) continue;
+    return start_accepting(url, std::move(opened));
+  }
+}
+
+std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
+  std::vector<tcp::endpoint> out = detail::local_endpoints(acceptors_);
+  for (const auto& place : datagrams_.local_endpoints()) {
+    const tcp::endpoint same(place.address(), place.port());
+    if (std::ranges::find(out, same) == out.end()) out.push_back(same);
+  }
+  return out;
+}
+
+// --- datagrams
+// ------------------------------------------------------------------------------------
+
+ReceiveBatch& EndpointCore::receive_batch() {
+  if (!batch_) batch_ = std::make_unique<ReceiveBatch>();
+  return *batch_;
+}
+
+void EndpointCore::note_socket(const DatagramCounts& counts) {
+  datagram_buffer_bytes_ = std::min(datagram_buffer_bytes_.value_or(counts.receive_buffer_bytes),
+                                    counts.receive_buffer_bytes);
+}
+
+void EndpointCore::note_failure(const tcp::endpoint& client, const Error& why) {
+  if (observer_) observer_({client, why});
+}
+
+void EndpointCore::session_ready(std::shared_ptr<SessionCore> session) {
+  if (closed_) return session->abandon();
+  ready_.push_back(std::move(session));
+  hand_out();
+}
+
+// --- connections
+// ----------------------------------------------------------------------------------
 
 void EndpointCore::accept_next(std::size_t index) {
   if (closed_) return;
@@ -170,6 +267,7 @@ void EndpointCore::close() {
     error_code ignored;
     acceptor->close(ignored);
   }
+  datagrams_.close();
   retry_.cancel();
   const auto half_open = std::exchange(half_open_, {});
   for (const auto& [number, entry] : half_open) entry.session->give_up();

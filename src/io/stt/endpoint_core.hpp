@@ -2,6 +2,8 @@
 
 #include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
+#include "io/stt/datagram_io.hpp"
+#include "io/stt/datagram_listener.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/io/asio.hpp"
 #include "sealine/io/operation.hpp"
@@ -37,6 +39,10 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   void abandon();
   [[nodiscard]] std::vector<net::ip::tcp::endpoint> local_endpoints() const;
 
+  [[nodiscard]] std::optional<std::size_t> datagram_buffer_bytes() const noexcept {
+    return datagram_buffer_bytes_;
+  }
+
   void on_request(Endpoint::Pages pages) { pages_ = std::move(pages); }
 
   void on_failure(Endpoint::Observer observer) { observer_ = std::move(observer); }
@@ -61,7 +67,20 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
 
   /// Ends without a word when a wait was dropped unrun: the context is gone.
   void drop_operations();
-  /// A dial from outside is over: with a session, or without one.
+  /// What one call receives from a socket for datagrams.
+  [[nodiscard]] ReceiveBatch& receive_batch();
+  /// What the kernel gave a socket for datagrams.
+  void note_socket(const DatagramCounts& counts);
+  void note_failure(const net::ip::tcp::endpoint& client, const Error& why);
+
+  /// So many sessions wait for async_accept that no handshake is begun any more.
+  [[nodiscard]] bool has_enough_waiting() const noexcept {
+    return ready_.size() >= options_.listener.waiting;
+  }
+
+  /// A session by datagrams, for async_accept.
+  void session_ready(std::shared_ptr<SessionCore> session);
+  /// A dial from outside by WebSocket is over: with a session, or without one.
   void handshake_over(std::uint64_t number, const std::optional<Error>& failure);
 
  private:
@@ -70,6 +89,10 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
     net::ip::tcp::endpoint client;
   };
 
+  void listen_to_websocket(const Url& url, error_code& ec);
+  void listen_to_datagrams(const Url& url, error_code& ec);
+  void listen_to_both(const Url& url, error_code& ec);
+  void start_accepting(const Url& url, detail::Acceptors opened);
   void accept_next(std::size_t index);
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
   void hand_out();
@@ -87,6 +110,9 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   Given accept_done_;
   Endpoint::Pages pages_;
   Endpoint::Observer observer_;
+  DatagramListener datagrams_{*this};
+  std::unique_ptr<ReceiveBatch> batch_;
+  std::optional<std::size_t> datagram_buffer_bytes_;
   std::vector<std::uint8_t> receive_scratch_;
   std::vector<std::uint8_t> send_scratch_;
   std::uint64_t numbers_ = 0;

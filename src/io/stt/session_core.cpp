@@ -1,25 +1,94 @@
 #include "io/stt/session_core.hpp"
 
 #include "io/detail/clock.hpp"
-#include "io/detail/core_guard.hpp"
+#include "io/stt/datagram_wire.hpp"
+#include "io/stt/websocket_wire.hpp"
 #include "sealine/io/engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace sealine::io::stt {
 
 namespace {
 
-/// Bytes of one connection before the others have their turn.
-constexpr std::size_t kTurnBytes = std::size_t{2} << 20U;
+constexpr std::chrono::seconds kLastWords{5};  ///< for what a session has to say at its end
+
+std::string text_of(const net::ip::tcp::endpoint& client) {
+  const std::string host = client.address().to_string();
+  return (client.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(client.port());
+}
 
 }  // namespace
 
 SessionCore::SessionCore(std::shared_ptr<EndpointCore> endpoint)
-    : endpoint_(std::move(endpoint)),
-      socket_(endpoint_->executor()),
-      timer_(endpoint_->executor()) {}
+    : endpoint_(std::move(endpoint)), timer_(endpoint_->executor()) {}
+
+// --- beginning
+// ------------------------------------------------------------------------------------
+
+void SessionCore::dial(const Url& url, Given done) {
+  given_ = std::move(done);
+  url_ = url;
+  connected_ = {.peer = url.host + ":" + std::to_string(url.port), .scheme = url.scheme};
+  if (url.scheme == Scheme::ws) return dial_websocket(url);
+  connected_.scheme = Scheme::udp;
+  auto wire = std::make_unique<DatagramWire>(*this);
+  DatagramWire& dialling = *wire;
+  wire_ = std::move(wire);
+  dialling.dial(url);
+  drive();
+}
+
+void SessionCore::fall_back() {
+  wire_->close();
+  former_wire_ = std::move(wire_);
+  Url url = url_;
+  url.scheme = Scheme::ws;
+  connected_.scheme = Scheme::ws;
+  dial_websocket(url);
+}
+
+void SessionCore::dial_websocket(const Url& url) {
+  auto wire = std::make_unique<WebSocketWire>(*this);
+  WebSocketWire& dialling = *wire;
+  wire_ = std::move(wire);
+  dialling.dial(url);
+}
+
+void SessionCore::answer(net::ip::tcp::socket socket, const net::ip::tcp::endpoint& client,
+                         std::uint64_t number) {
+  number_ = number;
+  connected_ = {.peer = text_of(client), .scheme = Scheme::ws};
+  auto wire = std::make_unique<WebSocketWire>(*this);
+  WebSocketWire& answering = *wire;
+  wire_ = std::move(wire);
+  answering.answer(std::move(socket), client);
+  drive();
+}
+
+DatagramWire& SessionCore::answer(const net::ip::tcp::endpoint& client) {
+  connected_ = {.peer = text_of(client), .scheme = Scheme::udp};
+  auto wire = std::make_unique<DatagramWire>(*this);
+  DatagramWire& answering = *wire;
+  wire_ = std::move(wire);
+  return answering;
+}
+
+void SessionCore::establish(::sealine::stt::Established result, SessionConfig config) {
+  connected_.forward_secrecy = result.forward_secrecy;
+  session_.emplace(std::move(config), std::move(result), thread_engine(), system_rng(),
+                   detail::now());
+  phase_ = Phase::open;
+  if (given_) {
+    net::post(executor(), [done = std::move(given_), self = shared_from_this()]() mutable {
+      detail::complete(std::move(done), error_code(), self->handle());
+    });
+  } else if (const auto number = std::exchange(number_, std::nullopt)) {
+    endpoint_->handshake_over(*number, std::nullopt);
+  }
+}
 
 // --- the loop
 // -------------------------------------------------------------------------------------
@@ -36,39 +105,14 @@ void SessionCore::drive() {
     bool moved = true;
     while (moved && phase_ != Phase::closed) {
       moved = take_events();
-      moved = transmit() || moved;
+      moved = wire_->transmit() || moved;
     }
   } while (drive_again_);
   driving_ = false;
-  if (phase_ != Phase::closed) arm();
-}
-
-void SessionCore::arm() {
-  arm_read();
-  arm_write();
+  if (phase_ == Phase::closing && wire_->is_done()) end();
+  if (phase_ == Phase::closed) return;
+  wire_->arm();
   arm_timer();
-}
-
-void SessionCore::arm_read() {
-  if (read_armed_ || !socket_.is_open() || phase_ <= Phase::connecting) return;
-  read_armed_ = true;
-  socket_.async_wait(Socket::wait_read,
-                     [guard = detail::CoreGuard(shared_from_this())](const error_code& ec) mutable {
-                       const auto self = guard.take();
-                       self->read_armed_ = false;
-                       if (!ec) self->readable();
-                     });
-}
-
-void SessionCore::arm_write() {
-  if (write_armed_ || pending_.empty() || !socket_.is_open()) return;
-  write_armed_ = true;
-  socket_.async_wait(Socket::wait_write,
-                     [guard = detail::CoreGuard(shared_from_this())](const error_code& ec) mutable {
-                       const auto self = guard.take();
-                       self->write_armed_ = false;
-                       if (!ec) self->drive();
-                     });
 }
 
 TimePoint SessionCore::next_deadline() const {
@@ -76,21 +120,23 @@ TimePoint SessionCore::next_deadline() const {
   const auto sooner = [&next](const std::optional<TimePoint>& when) {
     if (when) next = std::min(next, *when);
   };
-  if (phase_ < Phase::open) next = handshake_deadline_;
-  if (websocket_) sooner(websocket_->poll_timeout());
+  if (wire_) sooner(wire_->poll_timeout());
   if (session_) sooner(session_->poll_timeout());
   sooner(linger_until_);
   return next;
 }
 
+// A timer that is armed for an earlier time fires, finds nothing and is armed anew: moving it with
+// every acknowledgement would cost more.
 void SessionCore::arm_timer() {
   const TimePoint next = next_deadline();
-  if (next == armed_until_) return;
-  armed_until_ = next;
   if (next == TimePoint::max()) {
-    timer_.cancel();
+    if (armed_until_ != next) timer_.cancel();
+    armed_until_ = next;
     return;
   }
+  if (next >= armed_until_) return;
+  armed_until_ = next;
   timer_.expires_at(detail::to_steady(next));
   timer_.async_wait([weak = weak_from_this()](const error_code& ec) {
     if (const auto self = weak.lock(); self && !ec) self->timer_expired();
@@ -99,35 +145,11 @@ void SessionCore::arm_timer() {
 
 void SessionCore::timer_expired() {
   armed_until_ = TimePoint::max();
+  if (phase_ == Phase::closed) return;
   const TimePoint now = detail::now();
-  if (linger_until_ && now >= *linger_until_) return close_socket();
-  if (phase_ < Phase::open && now >= handshake_deadline_) {
-    // Our first message proved that we know the seed: silence is its refusal.
-    const bool proved = phase_ == Phase::handshaking && initiator_.has_value();
-    return fail({proved ? Errc::peer_fell_silent : Errc::handshake_timeout, 0});
-  }
+  if (linger_until_ && now >= *linger_until_) return end();
   if (session_) session_->handle_timeout(now);
-  if (websocket_) {
-    if (const auto closed = websocket_->handle_timeout(now)) return take_closed(*closed);
-  }
-  drive();
-}
-
-void SessionCore::readable() {
-  std::size_t taken = 0;
-  const MutableBytes scratch = endpoint_->receive_scratch();
-  while (socket_.is_open() && taken < kTurnBytes) {
-    error_code ec;
-    const std::size_t n = socket_.read_some(net::buffer(scratch.data(), scratch.size()), ec);
-    if (ec == net::error::would_block || ec == net::error::try_again) break;
-    if (ec) {
-      end_of_stream();
-      return;
-    }
-    taken += n;
-    take(scratch.first(n));
-    if (n < scratch.size()) break;
-  }
+  wire_->handle_timeout(now);
   drive();
 }
 
@@ -136,30 +158,55 @@ void SessionCore::readable() {
 
 /// Before a session stands: the dial has failed.
 void SessionCore::fail(const Error& error) {
-  if (phase_ >= Phase::open) return;
-  if (websocket_ && !websocket_->is_closing()) {
-    websocket_->close(websocket::close_code::kPolicy, {}, detail::now());
-    transmit();
-  }
+  if (phase_ != Phase::beginning) return;
+  wire_->refuse();
   if (given_) {
     net::post(executor(), [done = std::move(given_), error]() mutable {
       detail::complete(std::move(done), to_error_code(error), Session());
     });
   }
   const auto number = std::exchange(number_, std::nullopt);
-  if (phase_ != Phase::answering) close_socket();
+  end();
   if (number) endpoint_->handshake_over(*number, error);
 }
 
-void SessionCore::close_socket() {
+void SessionCore::release() {
+  phase_ = Phase::closing;
+  linger_until_ = detail::now() + kLastWords;
+  if (const auto number = std::exchange(number_, std::nullopt)) {
+    endpoint_->handshake_over(*number, std::nullopt);
+  }
+}
+
+void SessionCore::lost() {
+  if (session_) session_->handle_disconnected(detail::now());
+  take_events();
+  if (phase_ == Phase::open) phase_ = Phase::closing;
+  if (!linger_until_) linger_until_ = detail::now() + kLastWords;
+}
+
+void SessionCore::end() {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
   linger_until_.reset();
-  error_code ignored;
-  socket_.shutdown(Socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  wire_->close();
   timer_.cancel();
   give_session_up();
+}
+
+// The way is gone: whoever waits is told.
+void SessionCore::give_session_up() {
+  if (session_) {
+    session_->handle_disconnected(detail::now());
+    take_events();
+    endpoint_->responder().release(session_->id());
+  }
+  if (!outcome_) return;
+  end_operations(end_error());
+  if (drain_) {
+    const bool is_clean = outcome_->code == 0 && outcome_->fault.code == Errc{};
+    finish(std::move(drain_), is_clean ? error_code() : to_error_code(end_error()));
+  }
 }
 
 void SessionCore::drop_operations() {

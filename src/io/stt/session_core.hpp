@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/stt/endpoint_core.hpp"
+#include "io/stt/wire.hpp"
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/base/time.hpp"
@@ -9,28 +10,23 @@
 #include "sealine/io/stt_session.hpp"
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/session.hpp"
-#include "sealine/websocket/connection.hpp"
-#include "sealine/websocket/handshake.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <variant>
+#include <utility>
 #include <vector>
-
-namespace sealine::io::detail {
-class Dialer;
-}  // namespace sealine::io::detail
 
 namespace sealine::io::stt {
 
-/// What stands behind a Session: one TCP connection, the WebSocket on it, the session in that.
+class DatagramWire;
+
+/// What stands behind a Session: the machine below it, the wire that carries it, and the operations
+/// that wait.
 ///
 /// Every input (readable, writable, time, a call) ends in drive(), which takes what there is, sends
 /// what may go, ends the operations that are done and arms the waits for the rest. Lives as long as
@@ -38,7 +34,6 @@ namespace sealine::io::stt {
 /// operations with it. Runs on the endpoint's executor.
 class SessionCore : public std::enable_shared_from_this<SessionCore> {
  public:
-  using Socket = net::ip::tcp::socket;
   using Done = detail::OperationPtr<error_code>;
   using Moved = detail::OperationPtr<error_code, std::size_t>;
   using Given = detail::OperationPtr<error_code, Session>;
@@ -50,7 +45,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
 
   void dial(const Url& url, Given done);
   /// A connection that was accepted; `number` names it to the endpoint.
-  void answer(Socket socket, const net::ip::tcp::endpoint& client, std::uint64_t number);
+  void answer(net::ip::tcp::socket socket, const net::ip::tcp::endpoint& client,
+              std::uint64_t number);
+  /// A client whose handshake the listener does; its wire is to be told.
+  [[nodiscard]] DatagramWire& answer(const net::ip::tcp::endpoint& client);
 
   // --- operations
 
@@ -97,16 +95,38 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   /// Its session, for those to whom it is handed out.
   [[nodiscard]] Session handle() { return Session(shared_from_this()); }
 
+  // --- for its wire
+
+  [[nodiscard]] EndpointCore& endpoint() noexcept { return *endpoint_; }
+
+  /// Nothing before the handshake is done.
+  [[nodiscard]] ::sealine::stt::Session* session() noexcept {
+    return session_ ? &*session_ : nullptr;
+  }
+
+  /// The session is over; its CLOSE may still be on its way.
+  [[nodiscard]] bool is_closing() const noexcept { return phase_ == Phase::closing; }
+
+  /// The handshake is done: the session begins, and is handed out.
+  void establish(::sealine::stt::Established result, SessionConfig config);
+  /// Nobody answers datagrams: the same once more, by WebSocket.
+  void fall_back();
+  /// The handshake came to nothing.
+  void fail(const Error& error);
+  /// No session, and no failure either: a request for a page, say.
+  void release();
+  /// Takes what there is, sends what may go, arms the waits.
+  void drive();
+  /// The peer, or the way to it, is gone: the session is over, where it was not.
+  void lost();
+  /// The same, and the wire is closed.
+  void end();
+
  private:
-  /// What the connection is at.
   enum class Phase : std::uint8_t {
-    fresh,
-    connecting,
-    http,         ///< the WebSocket's opening
-    handshaking,  ///< STT's
+    beginning,  ///< until the handshake is done
     open,
-    closing,    ///< the session is over; CLOSE and the WebSocket's Close are on their way
-    answering,  ///< no WebSocket: the answer is written, then the connection ends
+    closing,  ///< the session is over, or there is none; last words are on their way
     closed,
   };
 
@@ -128,37 +148,12 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   };
 
   // --- session_core.cpp
-  void drive();
+  void dial_websocket(const Url& url);
   void after_call();
-  void arm();
-  void arm_read();
-  void arm_write();
   void arm_timer();
-  void readable();
   void timer_expired();
-  void fail(const Error& error);
-  void close_socket();
-  [[nodiscard]] TimePoint next_deadline() const;
-
-  // --- session_core_wire.cpp: the connection
-  void connected_to(const error_code& ec, Socket socket);
-  void begin_http_client();
-  void take(MutableBytes bytes);
-  void take_http(MutableBytes bytes);
-  void take_websocket(MutableBytes bytes);
-  void take_message(MutableBytes message);
-  [[nodiscard]] bool take_handshake_frame(MutableBytes& rest);
-  void take_closed(const websocket::Closed& closed);
-  void end_of_stream();
-  void established(::sealine::stt::Established result);
-  void answer_plainly();
-  void send_handshake(ByteView frame);
-  bool transmit();
-  bool send_pending();
-  bool send_batch();
-  void queue(ByteView bytes);
-  void send_now(std::span<const net::const_buffer> buffers, std::size_t total);
   void give_session_up();
+  [[nodiscard]] TimePoint next_deadline() const;
 
   // --- session_core_streams.cpp: events and operations
   bool take_events();
@@ -175,30 +170,18 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void finish(Operation operation, Results... results);
 
   std::shared_ptr<EndpointCore> endpoint_;
-  Socket socket_;
   net::steady_timer timer_;
-  Phase phase_ = Phase::fresh;
+  Phase phase_ = Phase::beginning;
   Connected connected_;
-  Url url_;
-  std::weak_ptr<detail::Dialer> dialer_;
+  Url url_;  ///< dialled
+  std::unique_ptr<Wire> wire_;
+  std::unique_ptr<Wire> former_wire_;    ///< closed; it may be in the middle of a call
   std::optional<std::uint64_t> number_;  ///< answered: its place at the endpoint
-  std::vector<std::uint8_t> address_;    ///< the client's, as the responder knows it
   Given given_;                          ///< dialled: whom to hand the session to
-  TimePoint handshake_deadline_ = TimePoint::max();
   std::optional<TimePoint> linger_until_;
-
-  std::optional<websocket::ServerHandshake> http_server_;
-  std::optional<websocket::ClientHandshake> http_client_;
-  std::optional<websocket::Connection> websocket_;
-  std::optional<::sealine::stt::Initiator> initiator_;
   std::optional<::sealine::stt::Session> session_;
   std::optional<SessionClosed> outcome_;
   Session::Observer observer_;
-
-  std::vector<std::uint8_t> pending_;  ///< what the socket did not take
-  std::size_t pending_begin_ = 0;
-  bool read_armed_ = false;
-  bool write_armed_ = false;
   bool driving_ = false;
   bool drive_again_ = false;
   TimePoint armed_until_ = TimePoint::max();
@@ -208,5 +191,13 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   Accepted accept_;
   Done drain_;
 };
+
+template <class Operation, class... Results>
+void SessionCore::finish(Operation operation, Results... results) {
+  net::post(executor(),
+            [operation = std::move(operation), ... results = std::move(results)]() mutable {
+              detail::complete(std::move(operation), std::move(results)...);
+            });
+}
 
 }  // namespace sealine::io::stt

@@ -18,14 +18,6 @@ error_code read_code(const Error& error) {
 
 }  // namespace
 
-template <class Operation, class... Results>
-void SessionCore::finish(Operation operation, Results... results) {
-  net::post(executor(),
-            [operation = std::move(operation), ... results = std::move(results)]() mutable {
-              detail::complete(std::move(operation), std::move(results)...);
-            });
-}
-
 SessionCore::StreamState* SessionCore::find(StreamId id) {
   const auto found = streams_.find(id);
   return found == streams_.end() ? nullptr : &found->second;
@@ -72,6 +64,8 @@ void SessionCore::take_event(const ::sealine::stt::Session::Event& event) {
       try_write(gone->stream, *stream);
       forget_if_done(gone->stream);
     }
+  } else if (const auto* moved = std::get_if<::sealine::stt::PathChanged>(&event)) {
+    wire_->take_path(moved->path);
   } else if (const auto* closed = std::get_if<SessionClosed>(&event)) {
     session_closed(*closed);
   }

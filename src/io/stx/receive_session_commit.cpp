@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t kCommitBytes = std::uint64_t{64} << 20U;
 constexpr std::chrono::seconds kCommitAfter{1};
 
-FileKind kind_of(core::EntryKind kind) {
+FileKind committed_kind(core::EntryKind kind) {
   switch (kind) {
     case core::EntryKind::file:
       return FileKind::file;
@@ -215,7 +215,7 @@ void ReceiveSession::report_entries(ReceiveItem& item, const ItemOutcome& outcom
     FileEvent event;
     event.name = entry.name;
     event.peer_id = peer_id_text_;
-    event.kind = kind_of(entry.kind);
+    event.kind = committed_kind(entry.kind);
     event.size_bytes = entry.size_bytes;
     if (meta.size_unknown) event.size_bytes = end_.received_bytes;
     if (is_there) {
@@ -243,7 +243,7 @@ void ReceiveSession::report_refused(const core::Meta& meta, Code code,
     FileEvent event;
     event.name = entry.name;
     event.peer_id = peer_id_text_;
-    event.kind = kind_of(entry.kind);
+    event.kind = committed_kind(entry.kind);
     event.size_bytes = entry.size_bytes;
     event.state = FileState::failed;
     event.code = code;
