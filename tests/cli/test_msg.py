@@ -356,7 +356,8 @@ class Commands(MsgCase):
     def test_second_signal_ends_at_once(self) -> None:
         listener = self.echo()
         client = self.program("msg", listener.name, stdin="pipe")
-        client.wait_line("connected to")
+        client.write(b"one\n")
+        client.wait_output(4)  # now the listener has the channel too
         listener.process.send_signal(signal.SIGTERM)
         listener.wait_line("draining")
         listener.process.send_signal(signal.SIGTERM)
