@@ -18,7 +18,7 @@ class Pacer {
       : datagram_bytes_(datagram_bytes),
         tokens_(static_cast<double>(burst_bytes)),
         filled_(now),
-        is_in_train_(true) {}
+        is_in_train_(burst_bytes >= datagram_bytes) {}
 
   /// Bytes a second, at least 1.
   void set_rate(std::uint64_t rate, TimePoint now) noexcept;

@@ -293,11 +293,12 @@ void Recovery::State::give_rate_sample(const Step& step) {
   RateSample sample = sampler.take(newest.mark, newest.sent, round_trip.min());
   sample.newly_acked = step.acked_bytes;
   sample.newly_lost = step.lost_bytes;
-  sample.growth_bytes = step.growth_bytes;
+  sample.is_recovering = episode.is_before(*step.newest);
+  // An episode that this very ACK began is after all that it acknowledges.
+  sample.growth_bytes = sample.is_recovering ? 0 : step.growth_bytes;
   sample.prior_in_flight = step.prior_in_flight;
   sample.in_flight = in_flight;
   sample.is_window_limited = window_limited && *step.newest <= *window_limited;
-  sample.is_recovering = episode.is_before(*step.newest);
   sample.datagram = *step.newest;
   sample.next_datagram = next_datagram();
   sample.rtt = step.rtt;
