@@ -14,6 +14,7 @@ constexpr double kNanosecondsPerSecond = 1e9;
 }  // namespace
 
 void Pacer::set_rate(std::uint64_t rate, TimePoint now) noexcept {
+  if (rate == rate_) return;
   tokens_ = tokens_at(now);
   filled_ = now;
   rate_ = std::max<std::uint64_t>(rate, 1);
@@ -27,7 +28,7 @@ void Pacer::handle_sent(std::size_t bytes, TimePoint now) noexcept {
 
 TimePoint Pacer::next_send(TimePoint now) const noexcept {
   const double tokens = tokens_at(now);
-  const double needed = static_cast<double>(is_in_train_ ? datagram_bytes_ : train_bytes());
+  const auto needed = static_cast<double>(is_in_train_ ? datagram_bytes_ : train_bytes());
   if (tokens >= needed - 0.5) return now;  // half a byte: what rounding may leave open
   const double wait = (needed - tokens) * kNanosecondsPerSecond / static_cast<double>(rate_);
   constexpr double kLongest = 1e18;  // 31 years: still a number of nanoseconds
@@ -42,8 +43,8 @@ std::size_t Pacer::train_bytes() const noexcept {
 double Pacer::tokens_at(TimePoint now) const noexcept {
   if (now <= filled_) return tokens_;
   const double seconds = static_cast<double>((now - filled_).count()) / kNanosecondsPerSecond;
-  const double most =
-      static_cast<double>(train_bytes()) + static_cast<double>(rate_ / kTrainsPerSecond);
+  const auto late_bytes = static_cast<std::size_t>(rate_ / kTrainsPerSecond);
+  const auto most = static_cast<double>(train_bytes() + late_bytes);
   return std::max(tokens_, std::min(tokens_ + (seconds * static_cast<double>(rate_)), most));
 }
 

@@ -113,14 +113,17 @@ PacketNumber ReceivedPackets::oldest() const noexcept {
 std::uint64_t ReceivedPackets::run_length(PacketNumber from, PacketNumber low,
                                           bool is_set) const noexcept {
   const std::uint64_t most = from - low + 1;
-  std::uint64_t length = 0;
+  const std::uint64_t flip = is_set ? 0 : ~std::uint64_t{0};
+  const auto below = static_cast<int>(from % 64);  // bits of the first word under this one
+  std::size_t index = word_of(from);
+  const int first = std::countl_one((seen_[index] ^ flip) << (63 - below));
+  auto length = static_cast<std::uint64_t>(std::min(first, below + 1));
+  if (first <= below) return std::min(length, most);
   while (length < most) {
-    const PacketNumber number = from - length;
-    const auto below = static_cast<int>(number % 64);  // bits of the word under this one
-    const std::uint64_t word = is_set ? seen_[word_of(number)] : ~seen_[word_of(number)];
-    const int ones = std::countl_one(word << (63 - below));
-    length += static_cast<std::uint64_t>(std::min(ones, below + 1));
-    if (ones <= below) break;
+    index = (index + kWords - 1) % kWords;
+    const int ones = std::countl_one(seen_[index] ^ flip);
+    length += static_cast<std::uint64_t>(ones);
+    if (ones < 64) break;
   }
   return std::min(length, most);
 }
