@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -36,18 +37,20 @@ inline EndpointOptions options(std::uint8_t seed = 7) {
 class Loopback {
  public:
   explicit Loopback(EndpointOptions server_options = options(),
-                    EndpointOptions client_options = options())
+                    EndpointOptions client_options = options(), Scheme scheme = Scheme::ws,
+                    const std::string& host = "127.0.0.1")
       : server(context.get_executor(), std::move(server_options)),
-        client(context.get_executor(), std::move(client_options)) {
+        client(context.get_executor(), std::move(client_options)),
+        scheme_(scheme),
+        host_(host) {
     error_code ec;
-    server.listen({.scheme = Scheme::ws, .host = "127.0.0.1"}, ec);
+    server.listen({.scheme = scheme, .host = host}, ec);
     EXPECT_FALSE(ec) << ec.message();
     server.on_failure([this](const DialFailure& failure) { failures.push_back(failure.error); });
   }
 
   Url url() const {
-    return {
-        .scheme = Scheme::ws, .host = "127.0.0.1", .port = server.local_endpoints().at(0).port()};
+    return {.scheme = scheme_, .host = host_, .port = server.local_endpoints().at(0).port()};
   }
 
   // Runs `task` to its end; what was begun beside it goes on meanwhile.
@@ -88,7 +91,35 @@ class Loopback {
   Endpoint server;
   Endpoint client;
   std::vector<Error> failures;
+
+ private:
+  Scheme scheme_;
+  std::string host_;
 };
+
+// Gives back what comes on every stream of `session`, until it ends.
+inline Task echo_all(Loopback& net, Session& session) {
+  for (;;) {
+    error_code ec;
+    auto stream = std::make_shared<Stream>(
+        co_await session.async_accept(net::redirect_error(use_awaitable, ec)));
+    if (ec) co_return;
+    net.beside([stream]() -> Task {
+      Bytes buffer(65536);
+      error_code failed;
+      for (;;) {
+        const std::size_t n = co_await stream->async_read_some(
+            net::buffer(buffer), net::redirect_error(use_awaitable, failed));
+        if (failed) break;
+        co_await net::async_write(*stream, net::buffer(buffer, n),
+                                  net::redirect_error(use_awaitable, failed));
+        if (failed) break;
+      }
+      if (failed != net::error::eof) co_return;
+      co_await stream->async_shutdown(net::redirect_error(use_awaitable, failed));
+    });
+  }
+}
 
 inline net::awaitable<Bytes> read_to_end(Stream& stream) {
   Bytes all;

@@ -71,6 +71,8 @@ struct EndpointOptions {
   AddressFamily family = AddressFamily::any;
   Duration connect_timeout = std::chrono::seconds(30);
   Duration handshake_timeout = std::chrono::seconds(10);  ///< the WebSocket's included
+  /// stt://: so long after the first datagram without an answer WebSocket is dialled.
+  Duration fall_back_after = std::chrono::milliseconds(1500);
 };
 
 /// Who was reached.

@@ -18,8 +18,6 @@ namespace {
 
 /// The next address of a name is dialled so long after the last one (RFC 8305).
 constexpr std::chrono::milliseconds kNextAddress{250};
-/// WebSocket is dialled where no datagram has answered for so long. spec: stt.md#transports
-constexpr std::chrono::milliseconds kFallBack{1500};
 /// Bytes of one socket before the others have their turn.
 constexpr std::size_t kAttemptTurnBytes = std::size_t{2} << 20U;
 
@@ -84,7 +82,7 @@ void DatagramWire::begin_attempts(std::vector<tcp::endpoint> addresses) {
   addresses_ = std::move(addresses);
   deadline_ = TimePoint::max();
   last_error_ = net::error::host_not_found;
-  if (may_fall_back_) fall_back_at_ = detail::now() + kFallBack;
+  if (may_fall_back_) fall_back_at_ = detail::now() + endpoint_.options().fall_back_after;
   try_next();
   if (!is_closed_) core_.drive();
 }

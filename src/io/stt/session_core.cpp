@@ -1,6 +1,7 @@
 #include "io/stt/session_core.hpp"
 
 #include "io/detail/clock.hpp"
+#include "io/detail/core_guard.hpp"
 #include "io/stt/datagram_wire.hpp"
 #include "io/stt/websocket_wire.hpp"
 #include "sealine/io/engine.hpp"
@@ -13,6 +14,8 @@ namespace sealine::io::stt {
 
 namespace {
 
+constexpr std::size_t kGatherBytes = std::size_t{64} << 10U;
+constexpr std::chrono::microseconds kGatherTime{250};
 constexpr std::chrono::seconds kLastWords{5};  ///< for what a session has to say at its end
 
 std::string text_of(const net::ip::tcp::endpoint& client) {
@@ -100,6 +103,7 @@ void SessionCore::drive() {
     return;
   }
   driving_ = true;
+  gathered_bytes_ = 0;
   do {
     drive_again_ = false;
     bool moved = true;
@@ -221,7 +225,30 @@ void SessionCore::after_call() {
   if (phase_ != Phase::closed) drive();
 }
 
+// What the application writes leaves in one piece: at the end of this turn of its loop, or of the
+// next one in which it writes nothing. Bounded in bytes, for the cache, and in time, for those who
+// compute between two writes.
+void SessionCore::after_write(std::size_t bytes) {
+  if (gathered_bytes_ == 0) gathered_since_ = detail::now();
+  gathered_bytes_ += bytes;
+  if (gathered_bytes_ >= kGatherBytes) return after_call();
+  if (is_gathering_) return;
+  is_gathering_ = true;
+  seen_bytes_ = gathered_bytes_;
+  net::post(executor(),
+            [guard = detail::CoreGuard(shared_from_this())]() mutable { guard.take()->gather(); });
+}
+
+void SessionCore::gather() {
+  is_gathering_ = false;
+  if (gathered_bytes_ == 0) return;
+  const bool goes_on = gathered_bytes_ > seen_bytes_;
+  if (!goes_on || detail::now() - gathered_since_ >= kGatherTime) return after_call();
+  after_write(0);
+}
+
 void SessionCore::close(std::uint16_t code, std::string_view reason) {
+  if (gathered_bytes_ > 0) after_call();  // what was written before goes before
   if (session_) session_->close(code, reason, detail::now());
   after_call();
 }
@@ -234,6 +261,7 @@ void SessionCore::rotate() {
 void SessionCore::abandon() {
   cancel_accept();
   opened_.clear();
+  if (gathered_bytes_ > 0) after_call();
   if (phase_ == Phase::open && session_) {
     session_->close(0, {}, detail::now());
     drive();

@@ -150,6 +150,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // --- session_core.cpp
   void dial_websocket(const Url& url);
   void after_call();
+  void after_write(std::size_t bytes);
+  void gather();
   void arm_timer();
   void timer_expired();
   void give_session_up();
@@ -160,7 +162,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void take_event(const ::sealine::stt::Session::Event& event);
   void session_closed(const SessionClosed& closed);
   void try_read(StreamId id, StreamState& stream);
-  void try_write(StreamId id, StreamState& stream);
+  std::size_t try_write(StreamId id, StreamState& stream);
   [[nodiscard]] StreamState* find(StreamId id);
   void forget_if_done(StreamId id);
   void hand_out_streams();
@@ -182,6 +184,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::optional<::sealine::stt::Session> session_;
   std::optional<SessionClosed> outcome_;
   Session::Observer observer_;
+  bool is_gathering_ = false;       ///< gather() is posted
+  std::size_t gathered_bytes_ = 0;  ///< written since the last drive; an empty message counts too
+  std::size_t seen_bytes_ = 0;      ///< of them, when gather() was posted
+  TimePoint gathered_since_{};
   bool driving_ = false;
   bool drive_again_ = false;
   TimePoint armed_until_ = TimePoint::max();

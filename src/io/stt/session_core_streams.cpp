@@ -203,7 +203,7 @@ void SessionCore::start_read(StreamId id, MutableBytes target, Moved done) {
   stream->read = std::move(done);
   stream->read_target = target;
   try_read(id, *stream);
-  after_call();
+  if (!stream->read && !stream->read_message) after_call();  // credit may be due
 }
 
 void SessionCore::start_read_message(StreamId id, std::vector<std::uint8_t>& message, Done done) {
@@ -216,7 +216,7 @@ void SessionCore::start_read_message(StreamId id, std::vector<std::uint8_t>& mes
   stream->read_message = std::move(done);
   stream->message = &message;
   try_read(id, *stream);
-  after_call();
+  if (!stream->read && !stream->read_message) after_call();  // credit may be due
 }
 
 void SessionCore::try_read(StreamId id, StreamState& stream) {
@@ -260,8 +260,7 @@ void SessionCore::start_write(StreamId id, ByteView source, Moved done) {
   }
   stream->write = std::move(done);
   stream->write_source = source;
-  try_write(id, *stream);
-  after_call();
+  if (const std::size_t bytes = try_write(id, *stream); bytes > 0) after_write(bytes);
 }
 
 void SessionCore::start_write_message(StreamId id, ByteView message, Done done) {
@@ -272,25 +271,30 @@ void SessionCore::start_write_message(StreamId id, ByteView message, Done done) 
   }
   stream->write_message = std::move(done);
   stream->write_source = message;
-  try_write(id, *stream);
-  after_call();
+  if (const std::size_t bytes = try_write(id, *stream); bytes > 0) after_write(bytes);
 }
 
-void SessionCore::try_write(StreamId id, StreamState& stream) {
-  if (!stream.write && !stream.write_message) return;
-  const auto end = [&](const Error& error) {
+// What the session took, in bytes; an empty message as one.
+std::size_t SessionCore::try_write(StreamId id, StreamState& stream) {
+  if (!stream.write && !stream.write_message) return 0;
+  const auto end = [&](const Error& error) -> std::size_t {
     if (stream.write) finish(std::move(stream.write), to_error_code(error), std::size_t{0});
     if (stream.write_message) finish(std::move(stream.write_message), to_error_code(error));
+    return 0;
   };
   if (stream.write_fault) return end(*stream.write_fault);
   if (outcome_ || stream.is_gone)
     return end(outcome_ ? end_error() : Error{Errc::already_closed, 0});
   const auto taken = session_->write(id, stream.write_source, detail::now());
-  if (!taken && taken.error().code == Errc::window_full) return;  // until StreamWritable
+  if (!taken && taken.error().code == Errc::window_full) return 0;  // until StreamWritable
   if (!taken) return end(taken.error());
-  if (stream.write_message) return finish(std::move(stream.write_message), error_code());
-  if (*taken == 0 && !stream.write_source.empty()) return;
-  finish(std::move(stream.write), error_code(), *taken);
+  if (*taken == 0 && !stream.write_source.empty()) return 0;
+  if (stream.write_message) {
+    finish(std::move(stream.write_message), error_code());
+  } else {
+    finish(std::move(stream.write), error_code(), *taken);
+  }
+  return std::max<std::size_t>(*taken, 1);
 }
 
 void SessionCore::start_shutdown(StreamId id, Done done) {

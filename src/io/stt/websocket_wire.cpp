@@ -5,6 +5,7 @@
 #include "io/detail/dialer.hpp"
 #include "io/stt/addresses.hpp"
 #include "io/stt/session_core.hpp"
+#include "sealine/io/engine.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,8 +17,9 @@ namespace sealine::io::stt {
 
 namespace {
 
-/// Bytes of one connection before the others have their turn.
-constexpr std::size_t kTurnBytes = std::size_t{2} << 20U;
+/// Bytes of one connection before the application reads, and the others have their turn: what was
+/// opened is still in the cache then.
+constexpr std::size_t kTurnBytes = EndpointCore::kScratchBytes;
 constexpr std::size_t kMaxBatch = 8;  ///< messages of one write
 /// A WebSocket head, masked, stands in front of what the session wrote.
 constexpr std::size_t kHeadRoom = 14;
