@@ -16,14 +16,14 @@ DirectionKey& key_of(Established& established, Role sender) {
 }  // namespace
 
 Session::Machine::Stream::Stream(StreamId number, const StreamOptions& how,
-                                 const SessionConfig& config)
+                                 const SessionConfig& config, detail::RingPool& rings)
     : id(number),
       options(how),
       sending(how.mode,
               config.transport == Transport::udp ? detail::Retention::until_acked
                                                  : detail::Retention::until_sent,
-              config.limits.send_buffer_bytes),
-      receiving(how.mode),
+              config.limits.send_buffer_bytes, &rings),
+      receiving(how.mode, &rings),
       send_credit(config.limits.stream_window_bytes),
       receive_credit(config.limits.stream_window_bytes, config.limits.max_stream_window_bytes) {}
 
@@ -59,8 +59,9 @@ Session::Machine::Stream* Session::Machine::find(StreamId stream) noexcept {
 
 Session::Machine::Stream& Session::Machine::add_stream(StreamId stream,
                                                        const StreamOptions& options) {
-  auto made = std::make_unique<Stream>(stream, options, config);
+  auto made = std::make_unique<Stream>(stream, options, config, rings);
   ++(is_ours(stream) ? open_of_ours : open_of_peer);
+  if (options.mode == StreamMode::partial) ++with_deadlines;
   statistics.streams_open = streams.size() + 1;
   return *streams.emplace(stream, std::move(made)).first->second;
 }
@@ -72,6 +73,7 @@ void Session::Machine::forget_if_over(Stream& stream) {
   if (stream.reset.is_open() || stream.stop.is_open() || stream.abandon.is_open()) return;
   const StreamId gone = stream.id;
   --(is_ours(gone) ? open_of_ours : open_of_peer);
+  if (stream.options.mode == StreamMode::partial) --with_deadlines;
   streams.erase(gone);
   statistics.streams_open = streams.size();
   events.emplace_back(StreamClosed{gone});
@@ -137,18 +139,21 @@ void Session::handle_disconnected(TimePoint /*now*/) {
 
 void Session::handle_timeout(TimePoint now) {
   Machine& m = *machine_;
+  m.rings.handle_timeout(now);
   if (m.is_udp()) m.handle_datagram_timeout(now);
   if (m.is_over()) return;
   if (now - m.last_heard >= m.config.limits.idle_timeout) {
     m.fail_with(CloseCode::idle, {Errc::idle_timeout, 0});
     return;
   }
+  m.sending.handle_timeout(now);
   if (m.sending.has_timed_out(now)) {
     m.fail_with(CloseCode::keys, {Errc::idle_timeout, 0});
     return;
   }
   const Duration quiet = m.config.limits.ping_after;
   if (quiet.count() > 0 && now - std::max(m.last_heard, m.last_pinged) >= quiet) ping(now);
+  if (m.with_deadlines == 0) return;
   for (auto& [stream_id, stream] : m.streams) {
     if (stream->options.mode != StreamMode::partial) continue;
     if (const auto up_to = stream->sending.expire(now)) {
@@ -280,9 +285,12 @@ std::optional<TimePoint> Session::poll_timeout() const {
   const Duration quiet = m.config.limits.ping_after;
   if (quiet.count() > 0) next = std::min(next, std::max(m.last_heard, m.last_pinged) + quiet);
   if (const auto rotation = m.sending.poll_timeout()) next = std::min(next, *rotation);
-  for (const auto& [stream_id, stream] : m.streams) {
-    if (stream->options.mode != StreamMode::partial) continue;
-    if (const auto deadline = stream->sending.next_deadline()) next = std::min(next, *deadline);
+  if (const auto quiet_at = m.rings.poll_timeout()) next = std::min(next, *quiet_at);
+  if (m.with_deadlines > 0) {
+    for (const auto& [stream_id, stream] : m.streams) {
+      if (stream->options.mode != StreamMode::partial) continue;
+      if (const auto deadline = stream->sending.next_deadline()) next = std::min(next, *deadline);
+    }
   }
   if (const auto datagrams = m.next_datagram_timeout()) next = std::min(next, *datagrams);
   return next;

@@ -85,21 +85,18 @@ void Session::Machine::notice_path(PacketNumber number, TimePoint now) {
   if (newest && number < *newest) return;
   auto& candidate = udp.candidate;
   const bool is_known = candidate && candidate->path == udp.arrival.path;
-  if (is_known && (candidate->is_due || now < candidate->asked_at + udp.recovery.probe_timeout())) {
-    return;
-  }
+  if (is_known && (candidate->is_due || now < candidate->ask_again_at)) return;
   if (!is_known) {
     candidate.emplace();
     candidate->path = udp.arrival.path;
     candidate->received_bytes = udp.arrival_bytes;
   }
-  rng->fill(candidate->challenge.bytes);
   candidate->is_due = true;
 }
 
 void Session::Machine::handle_path_response(const PathResponse& response, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
-  if (!udp.candidate || udp.candidate->path != udp.arrival.path || udp.candidate->is_due) return;
+  if (!udp.candidate || udp.candidate->path != udp.arrival.path || udp.candidate->asked == 0) return;
   if (!crypto::ct_equal(response.bytes, udp.candidate->challenge.bytes)) return;
   udp.path = udp.candidate->path;
   udp.candidate.reset();
@@ -251,10 +248,12 @@ Departure Session::Machine::put_mtu_probe(MutableBytes out, TimePoint now) {
 Departure Session::Machine::put_path_challenge(MutableBytes out, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
   if (!udp.candidate || !udp.candidate->is_due) return {};
-  detail::Datagrams::Candidate& candidate = *udp.candidate;
+  detail::PathCandidate& candidate = *udp.candidate;
   const std::uint64_t most = (kAmplification * candidate.received_bytes) - candidate.sent_bytes;
   const MutableBytes room = out.first(std::min<std::uint64_t>(out.size(), most));
   if (room.size() < least_room(kMinDataRoom)) return {};
+  // Not before: the answer to the last one may come with the very frame that asked for this.
+  rng->fill(candidate.challenge.bytes);
   std::array<std::uint8_t, kControlBytes> body{};
   const FrameHead head{.type = FrameType::control, .flags = flag::kReliable};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, room))));
@@ -262,7 +261,10 @@ Departure Session::Machine::put_path_challenge(MutableBytes out, TimePoint now) 
   const std::size_t length = put_frame(head, {.body = writer.finish()}, room, now);
   udp.recovery.end_datagram(length, now);
   candidate.is_due = false;
-  candidate.asked_at = now;
+  // The new path may be much longer than the old one, whose time this is: more of it each time.
+  candidate.ask_again_at =
+      now + (udp.recovery.probe_timeout() * (std::int64_t{1} << std::min(candidate.asked, 6U)));
+  ++candidate.asked;
   candidate.sent_bytes += length;
   return {.bytes = length, .path = candidate.path};
 }
@@ -296,6 +298,7 @@ std::size_t Session::Machine::fill_path(MutableBytes out, TimePoint now) {
 }
 
 Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
+  rings.watch(now);
   detail::Datagrams& udp = *datagrams;
   udp.paced_until.reset();
   if (state == SessionState::closed) return {};
@@ -318,7 +321,9 @@ Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
     if (used == 0) udp.recovery.handle_app_limited(now);
   } else {
     udp.paced_until = next;
-    if (udp.received.is_ack_due(now)) used = put_ack(room, now);
+    // Who has moved hears no ACK until it answers: the window is no reason to wait.
+    if (udp.response_due) used = put_control(room, now);
+    if (used == 0 && udp.received.is_ack_due(now)) used = put_ack(room, now);
   }
   if (used > 0) udp.recovery.end_datagram(used, now);
   return {.bytes = used, .path = udp.path};

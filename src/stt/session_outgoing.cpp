@@ -339,6 +339,7 @@ std::size_t Session::Machine::put_data_of(Stream& stream, MutableBytes out, Time
 }
 
 std::size_t Session::Machine::fill(MutableBytes out, TimePoint now) {
+  rings.watch(now);
   std::size_t used = 0;
   const auto room = [&] { return out.subspan(used); };
   while (used < config.limits.frame_bytes && room().size() >= kMinRoomBytes) {

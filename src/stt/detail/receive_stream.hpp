@@ -38,7 +38,8 @@ struct DataBody {
 /// The peer's direction of a stream: what came, put together, until it is read.
 class ReceiveStream {
  public:
-  explicit ReceiveStream(StreamMode mode) : mode_(mode) {}
+  explicit ReceiveStream(StreamMode mode, RingPool* rings = nullptr)
+      : mode_(mode), buffer_(rings) {}
 
   /// What a frame adds: bytes of credit used (modes 0 and 1), or a fault.
   struct Added {

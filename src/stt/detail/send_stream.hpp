@@ -35,8 +35,9 @@ enum class Retention : std::uint8_t {
 /// Our direction of a stream: what the application wrote, until it is on its way, or there.
 class SendStream {
  public:
-  SendStream(StreamMode mode, Retention retention, std::size_t buffer_bytes)
-      : mode_(mode), retention_(retention), buffer_bytes_(buffer_bytes) {}
+  SendStream(StreamMode mode, Retention retention, std::size_t buffer_bytes,
+             RingPool* rings = nullptr)
+      : mode_(mode), retention_(retention), buffer_bytes_(buffer_bytes), buffer_(rings) {}
 
   /// Bytes taken: mode ordered what there is room for, else all or nothing.
   [[nodiscard]] std::size_t write(ByteView data, std::optional<TimePoint> deadline);

@@ -5,6 +5,7 @@
 #include "stt/detail/datagrams.hpp"
 #include "stt/detail/pledge.hpp"
 #include "stt/detail/receive_stream.hpp"
+#include "stt/detail/ring_pool.hpp"
 #include "stt/detail/rotation.hpp"
 #include "stt/detail/send_stream.hpp"
 
@@ -28,7 +29,8 @@ struct Session::Machine {
   static constexpr std::size_t kControlBytes = 2048;  ///< of one control frame's plaintext
 
   struct Stream {
-    Stream(StreamId number, const StreamOptions& how, const SessionConfig& config);
+    Stream(StreamId number, const StreamOptions& how, const SessionConfig& config,
+           detail::RingPool& rings);
 
     StreamId id;
     StreamOptions options;
@@ -148,12 +150,14 @@ struct Session::Machine {
   detail::SendCredit send_credit;
   detail::ReceiveCredit receive_credit;
 
+  detail::RingPool rings;  ///< of the streams: goes after them
   std::map<StreamId, std::unique_ptr<Stream>> streams;
   StreamId next_own;
   bool own_ids_used_up = false;
   std::bitset<32768> seen_of_peer;  ///< ids that the peer has opened once, halved
   std::size_t open_of_peer = 0;
   std::size_t open_of_ours = 0;
+  std::size_t with_deadlines = 0;  ///< streams of mode partial
 
   std::map<std::uint8_t, std::deque<StreamId>> schedule;  ///< by priority; a turn each
   std::deque<StreamId> control_due;  ///< streams with STREAM_CONTROL to be sent
