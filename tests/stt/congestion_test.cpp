@@ -389,11 +389,11 @@ TEST(SttCongestion, LivesWithLossAndReordering) {
     Transfer transfer(with(congestion), settings, 2);
     transfer.run(seconds(10));
     EXPECT_GT(transfer.recovery().spurious_losses(), 0U);
-    EXPECT_GT(transfer.delivered_bytes(), 20U * 1000 * 1000) << "reordering is no congestion";
+    EXPECT_GT(transfer.delivered_bytes(), 20000000U) << "reordering is no congestion";
     settings.loss = 0.3;
     Transfer bad(with(congestion), settings, 3);
     bad.run(seconds(60));
-    EXPECT_GT(bad.delivered_bytes(), 100U * 1000);
+    EXPECT_GT(bad.delivered_bytes(), 100000U);
   }
 }
 
@@ -406,7 +406,7 @@ TEST(SttCongestion, ComesBackAfterAnOutage) {
   EXPECT_GT(transfer.recovery().probe_timeouts(), 2U);
   const std::uint64_t before = transfer.delivered_bytes();
   transfer.run(seconds(12));
-  EXPECT_GT(transfer.delivered_bytes(), before + (10U * 1000 * 1000));
+  EXPECT_GT(transfer.delivered_bytes(), before + 10000000U);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <map>
 #include <random>
+#include <ranges>
 #include <set>
 #include <vector>
 
@@ -44,8 +45,7 @@ Ack ack_of(std::initializer_list<PacketRange> ranges, std::uint32_t delay_us = 0
 }
 
 // A path of 100 ms that a test plays by hand.
-class SttRecovery : public testing::Test {
- protected:
+struct SttRecovery : testing::Test {
   static RecoveryOptions options() {
     return {.congestion = CongestionControl::new_reno,
             .initial_rtt = milliseconds(333),
@@ -531,14 +531,14 @@ TEST(SttRecoveryRandom, EveryFrameHasOneFate) {
       if (received.empty()) return;
       Ack ack;
       PacketNumber bound = 0;
-      for (auto it = received.rbegin(); it != received.rend(); ++it) {
-        if (ack.range_count > 0 && bound == *it + 1) {
-          ack.ranges[ack.range_count - 1].first = *it;
+      for (const PacketNumber number : std::views::reverse(received)) {
+        if (ack.range_count > 0 && bound == number + 1) {
+          ack.ranges[ack.range_count - 1].first = number;
         } else {
           if (ack.range_count == kMaxAckRanges) break;
-          ack.ranges[ack.range_count++] = {.first = *it, .last = *it};
+          ack.ranges[ack.range_count++] = {.first = number, .last = number};
         }
-        bound = *it;
+        bound = number;
       }
       ASSERT_TRUE(recovery.handle_ack(ack, fates, now));
     };
