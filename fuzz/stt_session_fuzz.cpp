@@ -1,8 +1,9 @@
 // A session against a peer that holds valid keys and does as it likes. The harness owns the peer's
 // keys of the first epoch, so that every mutation reaches behind the tag.
 //
-//   byte 0       bit 0: the session is the responder; bits 1 to 3: its padding; bit 4: UDP's rules
-//                for faults; bit 5: small windows; bit 6: it rotates soon
+//   byte 0       bit 0: the session is the responder; bits 1 to 3: its padding; bit 4: over UDP;
+//                bit 5: small windows; bit 6: it rotates soon; bit 7: datagrams come from elsewhere
+//                and with gaps
 //   operations:  0 type stream flags n bytes   seal n bytes as the body of that frame
 //                1 n bytes     n raw bytes        2 bit    seal a PING, then flip one bit
 //                3 mode        open a stream      4 stream n   write n bytes, finish if n is odd
@@ -72,7 +73,8 @@ stt::Established established_as(stt::Role role) {
 class Duel {
  public:
   explicit Duel(std::uint8_t how)
-      : role_((how & 1U) != 0 ? stt::Role::responder : stt::Role::initiator),
+      : wanders_((how & 128U) != 0),
+        role_((how & 1U) != 0 ? stt::Role::responder : stt::Role::initiator),
         session_(config_of(how), established_as(role_), engine(), rng_, now_),
         keys_(engine(), 0,
               stt::DirectionKey(ByteArray<32>{
@@ -91,12 +93,15 @@ class Duel {
 
   void deliver(Bytes datagram) {
     const std::uint64_t before = session_.statistics().frames_received;
-    static_cast<void>(session_.handle_datagram(datagram, now_));
+    const stt::Arrival from{.path = wanders_ && !datagram.empty() ? datagram.back() % 4U : 0,
+                            .mark = static_cast<stt::EcnMark>(next_ % 4)};
+    static_cast<void>(session_.handle_datagram(datagram, from, now_));
     next_ += session_.statistics().frames_received - before;
     drain();
   }
 
-  // What goes out are whole frames under the session's id, one number after the other.
+  // What goes out are whole frames under the session's id, one number after the other; but a CLOSE
+  // over UDP is said again as it was.
   void drain() {
     static Bytes out(131072);  // large, and the same for all
     while (true) {
@@ -105,7 +110,11 @@ class Duel {
       MutableBytes rest = MutableBytes(out).first(length);
       while (!rest.empty()) {
         const auto frame = stt::parse_frame(rest);
-        SEALINE_ASSERT(frame.has_value() && frame->head.number == sent_++);
+        SEALINE_ASSERT(frame.has_value());
+        const bool is_again = session_.state() == stt::SessionState::closing;
+        SEALINE_ASSERT(frame->head.number == sent_ ||
+                       (is_again && frame->head.number + 1 == sent_));
+        sent_ = frame->head.number + 1;
         rest = rest.subspan(frame->frame_bytes);
       }
     }
@@ -117,6 +126,7 @@ class Duel {
 
   void pass(std::uint8_t seconds) {
     now_ += std::chrono::seconds(seconds);
+    if (wanders_) next_ += seconds % 5;
     session_.handle_timeout(now_);
     drain();
   }
@@ -126,6 +136,7 @@ class Duel {
   [[nodiscard]] TimePoint now() const { return now_; }
 
  private:
+  bool wanders_;
   CountingRng rng_;
   TimePoint now_{std::chrono::seconds(1000)};
   stt::Role role_;
