@@ -94,8 +94,11 @@ std::optional<ControlFrame> Receiver::Machine::next_frame(LaneId number, TimePoi
   return frame;
 }
 
-// CLOSE; NAK before the ACK that covers it; ACK; what lane 0 owes; a sign of life.
+// CLOSE; NAK before the ACK that covers it; ACK; what lane 0 owes; a sign of life. What looks like
+// the sender's fault may follow from a frame that was damaged: its NAK goes before that CLOSE.
 std::optional<ControlFrame> Receiver::Machine::next_message(LaneId number, ReceiveLane& lane) {
+  const bool is_fault = lane.close_due && close_code == Code::protocol;
+  if (is_fault && !lane.naks.empty()) return control_frame(lane, Nak{lane.naks.pop_front()});
   if (lane.close_due) {
     lane.close_sent = true;
     return control_frame(lane, Close{close_code});

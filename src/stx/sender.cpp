@@ -119,6 +119,7 @@ ItemId Sender::Machine::offer(Meta meta) {
     item.layout.set_size(*total, *blocks);
     item.readable_blocks = *blocks;
   }
+  item.size_untold = meta.size_unknown;
   item.entry_count = meta.entries.size();
   item.meta = encode(meta);
   item.meta_bytes = item.meta.size();

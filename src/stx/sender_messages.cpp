@@ -59,7 +59,10 @@ Result<> Sender::Machine::on(LaneId, const MetaOk& message) {
   }
   next_answer = message.item + 1;
   SendItem* item = items.find(message.item);
-  if (item == nullptr || message.have > item->layout.blocks()) return fail(Errc::protocol_broken);
+  if (item == nullptr) return fail(Errc::protocol_broken);
+  // Of a size that META did not tell, more may be there than there is to send by now.
+  const std::uint32_t most = item->size_untold ? kMaxBlocks : item->layout.blocks();
+  if (message.have > most) return fail(Errc::protocol_broken);
   const bool was_dropped = item->life == SendLife::dropped;
   const SendLifeEvent what = message.code != Code::normal ? SendLifeEvent::refused
                              : message.have == 0          ? SendLifeEvent::accepted_new

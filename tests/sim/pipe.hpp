@@ -80,6 +80,14 @@ class Pipe final : public Wire {
     bytes_[at_ + at] = static_cast<std::uint8_t>(bytes_[at_ + at] ^ (1U << bit));
   }
 
+  /// Line damage: a bit, anywhere.
+  void damage(Dice& dice) {
+    const std::size_t at = dice.below(size());
+    flip(at, static_cast<unsigned>(dice.below(8)));
+    is_tampered = true;
+    good_bytes = std::min(good_bytes, taken_ + at);
+  }
+
   void insert(std::size_t at, ByteView what) {
     const std::vector<std::uint8_t> copy(what.begin(), what.end());  // it may be our own
     bytes_.insert(bytes_.begin() + offset(at), copy.begin(), copy.end());

@@ -142,6 +142,19 @@ TEST_F(StxReceiver, items_are_numbered_in_the_order_of_meta) {
   expect_fault();
 }
 
+// SPEC stx.md#acknowledgement
+TEST_F(StxReceiver, nak_of_a_meta_goes_before_the_fault_that_follows_from_it) {
+  Meta meta = stx_file("a", 1);
+  const FrameHead head{.sequence = kControlSequence | type_of(meta),
+                       .size_bytes = static_cast<std::uint32_t>(encoded_bytes(meta))};
+  const auto damaged = receiver.expect_frame(0, head, now);
+  ASSERT_TRUE(damaged.has_value());
+  receiver.handle_damaged(0, *damaged, now);
+  meta.item = 1;
+  say(meta);
+  EXPECT_EQ(heard(), (std::vector<Message>{Nak{0}, Close{Code::protocol}}));
+}
+
 TEST_F(StxReceiver, an_item_number_is_not_used_twice) {
   offer(0);
   Meta meta = stx_file("a", 1);

@@ -215,6 +215,20 @@ TEST_F(StxSender, all_there_means_end_without_select) {
   EXPECT_EQ(std::get<End>(last).root, root(2));
 }
 
+// SPEC stx.md#course
+TEST_F(StxSender, receiver_may_have_more_of_a_stream_than_it_turns_out_to_be) {
+  Meta meta = stx_file("-", 0);
+  meta.size_unknown = true;
+  sender.offer(meta, now);
+  sender.supply(0, 2, 2 * kBlock);
+  skip(1);
+  say(MetaOk{.item = 0, .code = {}, .have = 5});
+  const auto wanted = event<LeavesWanted>();
+  ASSERT_TRUE(wanted.has_value());
+  sender.cannot_read_twice(0);
+  EXPECT_EQ(sent(), Words({"SELECT", "b0", "b1"}));
+}
+
 // SPEC stx.md#items
 TEST_F(StxSender, holes_go_as_zero_on_lane_0) {
   sender.handle_lane_opened(1, now);

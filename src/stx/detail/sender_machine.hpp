@@ -44,6 +44,7 @@ struct SendItem {
   std::uint32_t next_block = 0;       ///< to be ordered
   std::uint32_t readable_blocks = 0;  ///< all, or what was supplied
   Code drop_code{};
+  bool size_untold = false;  ///< in META, whatever was supplied since
 };
 
 /// A connection, as the sender sees it.
