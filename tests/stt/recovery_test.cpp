@@ -31,8 +31,14 @@ class Fates final : public FrameFates {
 
   void frame_lost(const SentFrame& frame) override { lost.push_back(frame.offset); }
 
+  void datagram_acked(std::size_t bytes) override { arrived_bytes += bytes; }
+
+  void datagram_lost(std::size_t bytes) override { lost_bytes += bytes; }
+
   std::vector<std::uint64_t> acked;
   std::vector<std::uint64_t> lost;
+  std::size_t arrived_bytes = 0;
+  std::size_t lost_bytes = 0;
 };
 
 using Numbers = std::vector<std::uint64_t>;
@@ -261,6 +267,26 @@ TEST_F(SttRecovery, ThePeersDelayIsPartOfTheTimeout) {
   const Duration timeout = recovery.probe_timeout();
   recovery.set_max_ack_delay(milliseconds(100));
   EXPECT_EQ(recovery.probe_timeout(), timeout + milliseconds(75));
+}
+
+// SPEC stt.md#mtu
+TEST_F(SttRecovery, TellsOfDatagramsByTheirSize) {
+  warm_up();
+  frame(true, 500);  // 1, 2
+  frame(true, 500);
+  recovery.end_datagram(1010, now);
+  datagram(true, 1472, carried::kPing | carried::kMtuProbe);  // 3
+  datagrams(3);                                               // 4 to 6
+  datagram(false, 100);                                       // 7
+  later(recovery.probe_timeout());
+  recovery.handle_timeout(fates, now);
+  EXPECT_FALSE(fates.lost.empty());
+  EXPECT_EQ(fates.lost_bytes, 0U) << "what is given back for a probe is not lost";
+  acked({{.first = 4, .last = 7}});
+  EXPECT_EQ(fates.arrived_bytes, 3 * kBytes) << "given back or not";
+  EXPECT_EQ(fates.lost_bytes, 1010U) << "of the probe the frame tells";
+  acked({{.first = 1, .last = 7}});
+  EXPECT_EQ(fates.arrived_bytes, (3 * kBytes) + 1010) << "late";
 }
 
 // SPEC stt.md#congestion

@@ -170,6 +170,7 @@ void Recovery::State::end_datagram(std::size_t datagram_bytes, TimePoint now) {
   is_datagram_open = false;
   const std::uint64_t number = next_datagram() - 1;
   SentDatagram& datagram = sent.datagrams[number];
+  datagram.whole_bytes = datagram_bytes;
   if (datagram.is_reliable) {
     if (probes_due > 0) --probes_due;
     datagram.mark = sampler.handle_sent(datagram.bytes, in_flight, now);
@@ -250,7 +251,11 @@ void Recovery::State::take_acked(PacketNumber number, FrameFates& fates, Step& s
   const bool was_lost = packet.fate == Fate::lost;
   sent.mark_acked(number);
   ++step.acked_packets;
-  if (!std::exchange(datagram.is_acked, true)) take_arrived(datagram, packet.datagram, step);
+  if (!std::exchange(datagram.is_acked, true)) {
+    take_arrived(datagram, packet.datagram, step);
+    const bool is_told = datagram.is_reliable && !datagram.is_mtu_probe;
+    if (is_told && is_on_path(packet.datagram)) fates.datagram_acked(datagram.whole_bytes);
+  }
   if (packet.is_reliable) {
     step.has_reliable = true;
     if (was_lost) {
@@ -350,6 +355,7 @@ void Recovery::State::lose_datagram(std::uint64_t number, FrameFates& fates, Ste
   // was sent to see whether it would.
   if (datagram.is_acked || !is_on_path(number)) return row.handle_arrived();
   if (datagram.is_mtu_probe) return;
+  fates.datagram_lost(datagram.whole_bytes);
   step.lost_bytes += datagram.bytes;
   tell_lost(datagram, number, step);
 }
@@ -483,6 +489,7 @@ void Recovery::State::handle_new_path(TimePoint now) {
 }
 
 void Recovery::set_datagram_bytes(std::size_t bytes) noexcept {
+  if (bytes == state_->options.datagram_bytes) return;
   state_->options.datagram_bytes = bytes;
   state_->congestion->set_datagram_bytes(bytes);
   state_->pacer.set_datagram_bytes(bytes);

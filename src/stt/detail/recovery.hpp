@@ -22,6 +22,13 @@ class FrameFates {
   /// To be sent again, if it still matters. May be said of a frame whose ACK comes later: then
   /// frame_acked is not called for it.
   virtual void frame_lost(const SentFrame& frame) = 0;
+
+  /// What the size of datagrams is judged by: of those on this path, with REL and no MTU probe,
+  /// each that arrived, however late, and each that was taken for lost. Before the lost ones of an
+  /// ACK come the arrived ones.
+  virtual void datagram_acked(std::size_t /*datagram_bytes*/) {}
+
+  virtual void datagram_lost(std::size_t /*datagram_bytes*/) {}
 };
 
 /// Which frames are on their way, which were lost, when the next may go: loss detection, probe

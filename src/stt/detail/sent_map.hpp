@@ -74,6 +74,7 @@ struct SentDatagram {
   PacketNumber end = 0;
   std::uint64_t episode = 0;  ///< loss: which one it belongs to
   std::size_t bytes = 0;      ///< of reliable frames
+  std::size_t whole_bytes = 0;
   bool is_reliable = false;
   bool is_mtu_probe = false;
   bool is_acked = false;         ///< one of its frames is: it has arrived
