@@ -96,7 +96,8 @@ void Session::Machine::notice_path(PacketNumber number, TimePoint now) {
 
 void Session::Machine::handle_path_response(const PathResponse& response, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
-  if (!udp.candidate || udp.candidate->path != udp.arrival.path || udp.candidate->asked == 0) return;
+  if (!udp.candidate || udp.candidate->path != udp.arrival.path || udp.candidate->asked == 0)
+    return;
   if (!crypto::ct_equal(response.bytes, udp.candidate->challenge.bytes)) return;
   udp.path = udp.candidate->path;
   udp.candidate.reset();
@@ -188,8 +189,9 @@ std::optional<TimePoint> Session::Machine::next_datagram_timeout() const {
   if (!is_udp()) return std::nullopt;
   const detail::Datagrams& udp = *datagrams;
   std::optional<TimePoint> next;
+  // A probe of the path's size comes along with other things: it wakes nobody.
   for (const auto& each : {udp.recovery.poll_timeout(), udp.received.poll_timeout(),
-                           udp.mtu.poll_timeout(), receiving.poll_timeout(), udp.paced_until}) {
+                           receiving.poll_timeout(), udp.paced_until}) {
     if (each && (!next || *each < *next)) next = each;
   }
   return next;
@@ -231,6 +233,10 @@ Departure Session::Machine::put_mtu_probe(MutableBytes out, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
   const auto size = udp.mtu.poll_probe(now);
   if (!size || *size > out.size()) return {};
+  // A probe is likely to be lost, and must leave room for what is not.
+  const bool has_room =
+      udp.recovery.in_flight_bytes() + *size + udp.mtu.bytes() <= udp.recovery.window_bytes();
+  if (!has_room || udp.recovery.probes_due() > 0) return {};
   std::array<std::uint8_t, kControlBytes> body{};
   const FrameHead head{.type = FrameType::control,
                        .flags = static_cast<std::uint8_t>(flag::kReliable | flag::kAckNow)};

@@ -16,19 +16,20 @@
 
 namespace sealine::stt::detail {
 
+/// An address that the peer's newest frame came from, not proven yet.        spec:
+/// stt.md#migration
+struct PathCandidate {
+  PathId path = 0;
+  PathChallenge challenge;
+  bool is_due = true;
+  unsigned asked = 0;  ///< challenges sent
+  TimePoint ask_again_at{};
+  std::uint64_t received_bytes = 0;
+  std::uint64_t sent_bytes = 0;  ///< at most three times what was received
+};
+
 /// What a session keeps because datagrams get lost, overtake one another and come from elsewhere.
 struct Datagrams {
-  /// An address that the peer's newest frame came from, not proven yet.        spec:
-  /// stt.md#migration
-  struct Candidate {
-    PathId path = 0;
-    PathChallenge challenge;
-    bool is_due = true;
-    TimePoint asked_at{};
-    std::uint64_t received_bytes = 0;
-    std::uint64_t sent_bytes = 0;  ///< at most three times what was received
-  };
-
   Datagrams(const SessionConfig& config, TimePoint now)
       : recovery(config.recovery, now), mtu(base_of(config), config.largest_datagram_bytes, now) {
     recovery.set_datagram_bytes(mtu.bytes());
@@ -47,7 +48,7 @@ struct Datagrams {
   Arrival arrival;  ///< of the datagram that is being handled
   std::size_t arrival_bytes = 0;
   TimePoint heard_at{};  ///< when the input came that is being handled
-  std::optional<Candidate> candidate;
+  std::optional<PathCandidate> candidate;
   std::optional<PathResponse> response_due;
   std::optional<TimePoint> paced_until;  ///< something waits for its turn
   std::vector<std::uint8_t> last_close;  ///< our CLOSE, said again to whatever still comes

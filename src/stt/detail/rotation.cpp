@@ -48,6 +48,7 @@ bool SendRotation::advance(TimePoint now) {
   next_.reset();
   requested_ = false;
   stopped_at_.reset();
+  is_time_over_ = false;
   begun_ = now;
   bytes_ = 0;
   frames_ = 0;
@@ -72,11 +73,10 @@ std::optional<Rotate> SendRotation::poll(TimePoint now) {
 }
 
 Result<> SendRotation::handle_rotated(const Rotated& message) {
-  // The answer to a rotation that is over may come again; one to none at all may not.
-  if (!asked_) {
-    const Epoch last = next_ ? next_->epoch() : keys_.epoch();
-    return message.epoch == last && last > 0 ? Result<>() : fail(Errc::protocol_broken);
-  }
+  // The answers to rotations that are over may come again, and late.
+  const Epoch last = next_ ? next_->epoch() : keys_.epoch();
+  if (message.epoch > 0 && message.epoch <= last) return {};
+  if (!asked_) return fail(Errc::protocol_broken);
   if (message.epoch != asked_->message.epoch || message.ephemeral.has_value() != with_ephemeral_) {
     return fail(Errc::protocol_broken);
   }
@@ -85,6 +85,7 @@ Result<> SendRotation::handle_rotated(const Rotated& message) {
                         asked_->ephemeral ? &*asked_->ephemeral : nullptr, message.ephemeral));
   next_.emplace(std::move(keys));
   asked_.reset();
+  is_time_over_ = false;
   return {};
 }
 
@@ -97,11 +98,17 @@ bool SendRotation::must_stop(TimePoint now) const noexcept {
 
 std::optional<TimePoint> SendRotation::poll_timeout() const noexcept {
   if (stopped_at_) return *stopped_at_ + limits_.rotation_timeout;
+  if (is_time_over_) return std::nullopt;
   // Half an epoch's time: ROTATE; the whole: the next keys.
   const Duration half = limits_.rotate_after / 2;
   if (next_) return begun_ + limits_.rotate_after;
   if (!asked_) return begun_ + half;
   return std::nullopt;
+}
+
+void SendRotation::handle_timeout(TimePoint now) noexcept {
+  const auto due = poll_timeout();
+  if (due && now >= *due && !stopped_at_) is_time_over_ = true;
 }
 
 bool SendRotation::has_timed_out(TimePoint now) const noexcept {
@@ -114,6 +121,8 @@ ReceiveRotation::ReceiveRotation(crypto::Engine& engine, crypto::Rng& rng, Epoch
 
 Result<Rotated> ReceiveRotation::handle_rotate(const Rotate& message) {
   if (answered_ && message == answered_->question) return answered_->answer;
+  // One that is over, and was overtaken by what followed: its sender needs no answer any more.
+  if (answered_ && message.epoch > 0 && message.epoch <= keys_.epoch()) return answered_->answer;
   if (next_ || message.epoch != keys_.epoch() + 1 ||
       message.ephemeral.has_value() != with_ephemeral_) {
     return fail(Errc::protocol_broken);

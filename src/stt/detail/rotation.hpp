@@ -49,6 +49,8 @@ class SendRotation {
   /// No DATA until ROTATED comes.
   [[nodiscard]] bool must_stop(TimePoint now) const noexcept;
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const noexcept;
+  /// Whatever is due goes with the next frame, which may have to wait.
+  void handle_timeout(TimePoint now) noexcept;
   /// It has been stopped for too long.
   [[nodiscard]] bool has_timed_out(TimePoint now) const noexcept;
 
@@ -71,6 +73,7 @@ class SendRotation {
   std::uint64_t frames_ = 0;
   bool requested_ = false;
   bool repeats_ = false;
+  bool is_time_over_ = false;  ///< the epoch's, or half of it: nothing more to wait for
   std::optional<Asked> asked_;
   std::optional<EpochKeys> next_;
   mutable std::optional<TimePoint> stopped_at_;
