@@ -21,14 +21,8 @@ namespace {
 constexpr std::size_t kMinControlRoom = 192;
 /// No data is sent in less: it would be a crumb.
 constexpr std::size_t kMinDataRoom = 128;
-/// What a DATA frame has around its bytes, about.
-constexpr std::size_t kFrameOverhead = 45;
 /// Before an address is proven.
 constexpr std::uint64_t kAmplification = 3;
-
-std::size_t datagram_bytes_of(const SentFrame& frame) {
-  return (frame.carried & carried::kMtuProbe) != 0 ? frame.bytes : frame.bytes + kFrameOverhead;
-}
 
 }  // namespace
 
@@ -39,6 +33,10 @@ struct Session::Machine::Fates final : detail::FrameFates {
   void frame_acked(const SentFrame& frame) override { machine.handle_acked(frame); }
 
   void frame_lost(const SentFrame& frame) override { machine.handle_lost(frame); }
+
+  void datagram_acked(std::size_t bytes) override { machine.judge_size(bytes, false, true); }
+
+  void datagram_lost(std::size_t bytes) override { machine.judge_size(bytes, false, false); }
 
   Machine& machine;
 };
@@ -120,13 +118,20 @@ void Session::Machine::handle_ack(const Ack& ack, TimePoint now) {
   datagrams->received.set_round_trip(datagrams->recovery.smoothed_rtt());
 }
 
+// What became of a datagram tells how large they may be.
+void Session::Machine::judge_size(std::size_t bytes, bool is_probe, bool arrived) {
+  detail::Datagrams& udp = *datagrams;
+  if (arrived) {
+    udp.mtu.handle_acked(bytes, is_probe, udp.heard_at);
+  } else {
+    udp.mtu.handle_lost(bytes, is_probe, udp.heard_at);
+  }
+  udp.recovery.set_datagram_bytes(udp.mtu.bytes());
+}
+
 void Session::Machine::handle_acked(const SentFrame& frame) {
   detail::Datagrams& udp = *datagrams;
-  const bool is_probe = (frame.carried & carried::kMtuProbe) != 0;
-  if (is_probe || frame.is_data) {
-    udp.mtu.handle_acked(datagram_bytes_of(frame), is_probe, udp.heard_at);
-    udp.recovery.set_datagram_bytes(udp.mtu.bytes());
-  }
+  if ((frame.carried & carried::kMtuProbe) != 0) judge_size(frame.bytes, true, true);
   if ((frame.carried & carried::kAck) != 0) udp.received.handle_ack_of(frame.ack_largest);
   Stream* stream = frame.stream == 0 ? nullptr : find(frame.stream);
   if (stream == nullptr) return;
@@ -145,11 +150,7 @@ void Session::Machine::handle_acked(const SentFrame& frame) {
 // A control frame is not sent again as it was: what still matters is said anew.
 void Session::Machine::handle_lost(const SentFrame& frame) {
   detail::Datagrams& udp = *datagrams;
-  const bool is_probe = (frame.carried & carried::kMtuProbe) != 0;
-  if (is_probe || frame.is_data) {
-    udp.mtu.handle_lost(datagram_bytes_of(frame), is_probe, udp.heard_at);
-    udp.recovery.set_datagram_bytes(udp.mtu.bytes());
-  }
+  if ((frame.carried & carried::kMtuProbe) != 0) judge_size(frame.bytes, true, false);
   if ((frame.carried & carried::kRotate) != 0) sending.handle_lost();
   if ((frame.carried & carried::kRotated) != 0) rotated_due = receiving.last_answer();
   if ((frame.carried & carried::kSessionCredit) != 0) session_credit_due = true;
@@ -256,7 +257,9 @@ Departure Session::Machine::put_path_challenge(MutableBytes out, TimePoint now) 
   if (!udp.candidate || !udp.candidate->is_due) return {};
   detail::PathCandidate& candidate = *udp.candidate;
   const std::uint64_t most = (kAmplification * candidate.received_bytes) - candidate.sent_bytes;
-  const MutableBytes room = out.first(std::min<std::uint64_t>(out.size(), most));
+  // Of that path nothing is known: what every path takes, with all its padding.
+  const MutableBytes room =
+      out.first(std::min<std::uint64_t>({out.size(), most, detail::PathMtu::kBaseBytes}));
   if (room.size() < least_room(kMinDataRoom)) return {};
   // Not before: the answer to the last one may come with the very frame that asked for this.
   rng->fill(candidate.challenge.bytes);
@@ -308,7 +311,10 @@ Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
   udp.paced_until.reset();
   if (state == SessionState::closed) return {};
-  const MutableBytes room = out.first(std::min(out.size(), udp.mtu.bytes()));
+  // A probe is of a size that passes everywhere: a black hole shows by it.
+  const std::size_t most =
+      udp.recovery.probes_due() > 0 ? detail::PathMtu::kBaseBytes : udp.mtu.bytes();
+  const MutableBytes room = out.first(std::min({out.size(), udp.mtu.bytes(), most}));
   if (closing) {
     const std::size_t length = put_close(room, now);
     udp.last_close.assign(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(length));
