@@ -149,7 +149,6 @@ void Session::Machine::handle_acked(const SentFrame& frame) {
 
 // A control frame is not sent again as it was: what still matters is said anew.
 void Session::Machine::handle_lost(const SentFrame& frame) {
-  detail::Datagrams& udp = *datagrams;
   if ((frame.carried & carried::kMtuProbe) != 0) judge_size(frame.bytes, true, false);
   if ((frame.carried & carried::kRotate) != 0) sending.handle_lost();
   if ((frame.carried & carried::kRotated) != 0) rotated_due = receiving.last_answer();

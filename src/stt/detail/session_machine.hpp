@@ -131,6 +131,7 @@ struct Session::Machine {
   [[nodiscard]] Departure put_mtu_probe(MutableBytes out, TimePoint now);
   [[nodiscard]] Departure put_path_challenge(MutableBytes out, TimePoint now);
   [[nodiscard]] Departure repeat_close(MutableBytes out);
+  void judge_size(std::size_t bytes, bool is_probe, bool arrived);
   void handle_acked(const detail::SentFrame& frame);
   void handle_lost(const detail::SentFrame& frame);
   void handle_ack(const Ack& ack, TimePoint now);
