@@ -6,7 +6,8 @@
     results.py table DIR STEP...             the table, what was skipped and what failed; last line
                                              the sum; exit code 1 if anything failed
 A result file is {"passed": n, "failed": [names], "skipped": [[name, why]], "vectors": [lines],
-"seconds": s}.
+"ran": [bare names of tests], "seconds": s}. Where all steps with tests are in the table, each test that
+docs/security.md names must be among those that ran (or were skipped by name).
 """
 import json
 import os
@@ -15,16 +16,19 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 TAIL_LINES = 60
+STEPS_WITH_TESTS = {"tests", "simulation", "attacks", "whole"}
 
 
 def empty():
-    return {"passed": 0, "failed": [], "skipped": [], "vectors": [], "seconds": 0.0}
+    return {"passed": 0, "failed": [], "skipped": [], "vectors": [], "ran": [], "seconds": 0.0}
 
 
 def from_gtest(program, report, text, result):
     for suite in report.get("testsuites", []):
         for case in suite.get("testsuite", []):
             name = f"{program}: {suite['name']}.{case['name']}"
+            # Instances and types stand before and behind the name that is in the source.
+            result["ran"] += [f"{part}.{case['name'].split('/')[0]}" for part in suite["name"].split("/")]
             if case.get("value_param"):
                 name += f" ({case['value_param'][:60]})"
             if case.get("failures"):
@@ -57,6 +61,7 @@ def from_unittest(program, text, result):
     skip_count = int(counts.get("skipped", 0))
     # What a test printed may have torn its line apart; the number is right all the same.
     skipped = skipped[:skip_count] + [[f"{program}: a case", "see the log"]] * (skip_count - len(skipped))
+    result["ran"] += sorted(set(re.findall(r"\b(test_\w+)\b", text)))
     result["failed"] += [f"{program}: {name}" for name in failed]
     result["skipped"] += skipped
     not_passed = len({" ".join(name.split()[:2]) for name in failed})
@@ -118,6 +123,15 @@ def read_ctest(junit, gtest_dir):
     return result
 
 
+def claims_without_a_run(ran):
+    """What the claims of docs/security.md name and nothing ran."""
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "security.md")
+    with open(path, encoding="utf-8") as file:
+        rows = re.findall(r"^\| (\d+) \| .+? \| .+? \| (.+?) \|$", file.read(), re.M)
+    return [f"claim {row} names {name}, which did not run" for row, shown in rows
+            for name in re.findall(r"`([^`]+)`", shown) if "/" not in name and name not in ran]
+
+
 def table(directory, steps):
     total = empty()
     rows = []
@@ -134,6 +148,12 @@ def table(directory, steps):
         total["failed"] += [f"{step}: {name}" for name in result["failed"]]
         total["skipped"] += [[f"{step}: {name}", why] for name, why in result["skipped"]]
         total["vectors"] += [line for line in result["vectors"] if line not in total["vectors"]]
+        total["ran"] += result["ran"]
+    if STEPS_WITH_TESTS <= set(steps):
+        ran = set(total["ran"])
+        for missing in claims_without_a_run(ran):
+            total["failed"].append(missing)
+        total["passed"] += not any(name.startswith("claim ") for name in total["failed"])
     print()
     print(f"{'step':<14}{'cases':>9}{'skipped':>9}{'seconds':>9}")
     for step, ran, skipped, seconds, verdict in rows:
@@ -175,7 +195,7 @@ def main():
         with open(out, encoding="utf-8") as file:
             earlier = json.load(file)
         result["passed"] += earlier["passed"]
-        for key in ("failed", "skipped", "vectors"):
+        for key in ("failed", "skipped", "vectors", "ran"):
             result[key] = earlier[key] + result[key]
     with open(out, "w", encoding="utf-8") as file:
         json.dump(result, file)
