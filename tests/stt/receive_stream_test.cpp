@@ -55,5 +55,22 @@ TEST(SttReceiveStream, NothingComesAfterAllWasAbandoned) {
   }
 }
 
+// The writer gave up before it knew that all had arrived.
+TEST(SttReceiveStream, AResetBehindTheEndTakesNothingAway) {
+  ReceiveStream stream(StreamMode::ordered);
+  const std::array<std::uint8_t, 3> bytes{1, 2, 3};
+  DataBody all;
+  all.bytes = bytes;
+  all.fin = true;
+  EXPECT_FALSE(stream.add(all, kEnough).fault);
+  EXPECT_FALSE(stream.reset(3, kEnough).fault);
+  EXPECT_FALSE(stream.is_reset());
+  std::array<std::uint8_t, 8> out{};
+  const Read read = stream.read(out);
+  EXPECT_EQ(read.bytes, 3U);
+  EXPECT_TRUE(read.finished);
+  EXPECT_TRUE(stream.reset(4, kEnough).fault) << "another final size";
+}
+
 }  // namespace
 }  // namespace sealine::stt::detail

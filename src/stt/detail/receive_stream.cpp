@@ -214,6 +214,8 @@ ReceiveStream::Added ReceiveStream::reset(std::uint64_t final_size, std::uint64_
   const bool differs =
       mode_ == StreamMode::ordered && ending_ == Ending::fin && final_size != final_;
   if (final_size < used_ || differs) return fault(CloseCode::stream);
+  // All of it is here already: whoever reads gets it, and its end.
+  if (has_all()) return {};
   Added added;
   added.credit = final_size - used_;
   if (!use(added.credit, allowed)) return fault(CloseCode::flow);
