@@ -65,6 +65,19 @@ class Pipe final : public Wire {
     at_ = 0;
   }
 
+  /// What is on its way, write by write; it is there no more.
+  [[nodiscard]] std::vector<std::vector<std::uint8_t>> take_pieces() {
+    std::vector<std::vector<std::uint8_t>> pieces;
+    for (std::size_t i = 0; i <= marks_.size(); ++i) {
+      const std::size_t from = i == 0 ? at_ : std::max(at_, marks_[i - 1]);
+      const std::size_t to = i == marks_.size() ? bytes_.size() : std::max(at_, marks_[i]);
+      if (from < to)
+        pieces.emplace_back(bytes_.begin() + offset(from - at_), bytes_.begin() + offset(to - at_));
+    }
+    drop_all();
+    return pieces;
+  }
+
   [[nodiscard]] const std::vector<std::uint8_t>& seen() const { return seen_; }
 
   /// A place in what is on its way: the start of something written, or anywhere.

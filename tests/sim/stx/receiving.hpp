@@ -135,6 +135,12 @@ class StxReceiving {
 
   [[nodiscard]] const std::optional<stx::SessionOver>& over() const { return over_; }
 
+  [[nodiscard]] std::size_t unwritten() const { return writes_.size(); }
+
+  [[nodiscard]] std::uint32_t leading_blocks(stx::ItemId item) const {
+    return receiver_.leading_blocks(item);
+  }
+
   [[nodiscard]] const std::string& peer() const { return peer_; }
 
   [[nodiscard]] const std::vector<StxLane*>& lanes() const { return lanes_; }

@@ -7,6 +7,7 @@
 #include "tests/sim/pipe.hpp"
 #include "tests/sim/runner.hpp"
 #include "tests/sim/stx/disk.hpp"
+#include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
@@ -532,37 +533,16 @@ class World {
                   [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
   }
 
-  /// No block counts as proved that the sender has not, and none is asked for that was durable.
   void judge(Session& session) {
+    const bool is_present = session.transfer == session.peer->transfer;
     for (const auto& begun : session.receiving->take_begun()) {
-      const auto& items = session.peer->sending->items;
-      const auto found = items.find(begun.item);
-      if (found == items.end() || session.transfer != session.peer->transfer) continue;
-      StxSource& source = session.peer->sending->sources[found->second.source];
-      const StxFile& file = disk_.at(begun.file);
-      const std::size_t bytes =
-          std::min(std::size_t{begun.start} * StxSource::kBlock, found->second.image.size());
-      require(
-          bytes <= file.part.size() &&
-              std::equal(file.part.begin(), file.part.begin() + static_cast<std::ptrdiff_t>(bytes),
-                         found->second.image.begin()),
-          "what counts as proved is what the sender has");
-      // What rotted on the disk is lost, however durable it was.
-      if (begun.was_harmed) source.durable = std::min(source.durable, begun.start);
-      require(source.was_changed || source.is_stream || begun.start >= source.durable,
-              "what was durable is not asked for again");
+      if (is_present) judge_begun(begun, *session.peer->sending, disk_);
     }
   }
 
-  void judge_delivered(const Peer& peer, stx::ItemId number) {
-    const auto& item = peer.sending->items.at(number);
-    const StxSource& source = peer.sending->sources[item.source];
-    const StxFile& file = disk_.at(StxReceiving::file_name(peer.name, source.meta()));
-    require(file.is_finished, "what is done is in its place");
-    require(file.part == item.image, "what is delivered is what was read");
-    require(source.was_changed || item.image == source.content, "what is delivered is the source");
+  void judge_delivered(const Peer& peer, stx::ItemId item) {
+    trace_.add(sim::judge_delivered(*peer.sending, item, peer.name, disk_));
     ++counts_.delivered;
-    trace_.add(file.part.size());
   }
 
   void count(const Peer& peer) {
