@@ -1,6 +1,10 @@
-// STT/1 over WebSocket by this library, through its public interface, as a user would write it:
-// one session, whose streams are what others have connections for.
-//   session=1  every connection of the work is a session of its own
+// STT/1 by this library, through its public interface, as a user would write it: one session, whose
+// streams are what others have connections for.
+//   udp=1         over UDP, in place of WebSocket
+//   cc=NAME       its congestion control: cubic, bbr (cubic)
+//   window=BYTES  of flow control at most, for paths that hold much (the library's own choice)
+//   address=IP    the server's (127.0.0.1)
+//   session=1     every connection of the work is a session of its own
 // role=about only names the engine. SEALINE_CRYPTO chooses the engine; the first line names the one
 // that runs.
 #include "support/program.hpp"
@@ -60,15 +64,22 @@ error_code wait_for_end(net::io_context& context, Begin begin) {
 /// A stream, and the session that it must not outlive.
 class SttChannel {
  public:
-  SttChannel(net::io_context& context, std::shared_ptr<stt::Session> session, stt::Stream stream)
-      : context_(&context), session_(std::move(session)), stream_(std::move(stream)) {}
+  /// `frames` gets the number of those that came after expect_bulk, once this goes.
+  SttChannel(net::io_context& context, std::shared_ptr<stt::Session> session, stt::Stream stream,
+             std::shared_ptr<std::uint64_t> frames)
+      : context_(&context),
+        session_(std::move(session)),
+        stream_(std::move(stream)),
+        frames_(std::move(frames)) {}
 
   SttChannel(SttChannel&&) = default;
   SttChannel& operator=(SttChannel&&) = default;
 
   /// Ends what was not ended: a reset would take back what is on its way.
   ~SttChannel() {
-    if (stream_) stream_.async_shutdown(net::detached);
+    if (!stream_) return;
+    *frames_ = frames_received() - *frames_;
+    stream_.async_shutdown(net::detached);
   }
 
   void write(ByteView bytes) {
@@ -97,9 +108,11 @@ class SttChannel {
     flush();
   }
 
-  void expect_bulk() {}
+  void expect_bulk() { *frames_ = frames_received(); }
 
   void reset_on_close() {}  // no port is held by a stream
+
+  [[nodiscard]] stt::Session& session() const { return *session_; }
 
   /// Calls `received(count)` for whatever comes, and at the end with 0.
   template <class Received>
@@ -113,27 +126,46 @@ class SttChannel {
   }
 
  private:
+  [[nodiscard]] std::uint64_t frames_received() const {
+    return session_->statistics().frames_received;
+  }
+
   net::io_context* context_;
   std::shared_ptr<stt::Session> session_;
   stt::Stream stream_;
+  std::shared_ptr<std::uint64_t> frames_;
 };
 
 class Stt {
  public:
   using Channel = SttChannel;
 
-  explicit Stt(const Options& options) : is_session_each_(options.flag("session")) {}
+  explicit Stt(const Options& options)
+      : is_session_each_(options.flag("session")),
+        url_{.scheme = options.flag("udp") ? stt::Scheme::udp : stt::Scheme::ws,
+             .host = options.text("address", "127.0.0.1")} {
+    stt::SessionConfig& session = options_.session;
+    const std::string congestion = options.text("cc", "cubic");
+    if (congestion == "bbr") {
+      session.recovery.congestion = stt::CongestionControl::bbr;
+    } else if (congestion != "cubic") {
+      throw std::invalid_argument("no congestion control: " + congestion);
+    }
+    if (const std::uint64_t window_bytes = options.number("window", 0)) {
+      session.limits.max_stream_window_bytes = window_bytes;
+      session.limits.max_session_window_bytes = 2 * window_bytes;
+    }
+    // All clients here come from one address and in great numbers.
+    options_.listener.half_open_per_network = options_.listener.half_open;
+    options_.listener.handshakes_per_second = 0;
+  }
 
   nlohmann::json listen() {
     ByteArray<kSeedBytes> seed{};
     io::system_rng().fill(seed);
-    stt::EndpointOptions options = with_seed(seed);
-    // All clients here come from one address and in great numbers.
-    options.listener.half_open_per_network = options.listener.half_open;
-    options.listener.handshakes_per_second = 0;
-    endpoint_.emplace(context_.get_executor(), std::move(options));
+    open_endpoint(seed);
     error_code code;
-    endpoint_->listen(url(0), code);
+    endpoint_->listen(url_, code);
     check(code);
     return {{"port", endpoint_->local_endpoints().front().port()},
             {"engine", engine_name()},
@@ -144,9 +176,8 @@ class Stt {
     if (engine_name() != hello.at("engine").get<std::string>()) {
       throw std::runtime_error("the client runs on another engine: " + engine_name());
     }
-    hello.at("port").get_to(port_);
-    endpoint_.emplace(context_.get_executor(),
-                      with_seed(hello.at("seed").get<ByteArray<kSeedBytes>>()));
+    hello.at("port").get_to(url_.port);
+    open_endpoint(hello.at("seed").get<ByteArray<kSeedBytes>>());
   }
 
   Channel accept() {
@@ -155,7 +186,7 @@ class Stt {
       if (!session_) accept_session();
       auto [code, stream] = wait_for<stt::Stream>(
           context_, [&](auto done) { session_->async_accept(std::move(done)); });
-      if (!code) return {context_, session_, std::move(stream)};
+      if (!code) return {context_, session_, std::move(stream), frames_};
       if (code != net::error::eof) check(code);
       session_.reset();
     }
@@ -169,32 +200,28 @@ class Stt {
       stream = session_->open();
     }
     if (!stream) check(io::to_error_code(stream.error()));
-    return {context_, session_, std::move(*stream)};
+    return {context_, session_, std::move(*stream), frames_};
   }
 
   std::optional<nlohmann::json> serve_specially(const Work& work) {
-    nlohmann::json report = work.name == "growth" ? receive_in_turn(work) : serve(*this, work);
-    if (!is_session_each_) await_end();
+    if (work.name == "growth") return receive_in_turn(work);
+    nlohmann::json report = serve(*this, work);
+    report["datagrams"] = *frames_;  // one of bulk data holds one frame
+    if (!is_session_each_ && work.name != "path") await_end(*session_);
     return report;
   }
 
   std::optional<nlohmann::json> request_specially(const Work& work) {
-    nlohmann::json report = work.name == "growth" ? send_in_turn(work) : request(*this, work);
-    if (!is_session_each_) {
-      check(wait_for_end(context_, [&](auto done) { session_->async_drain(std::move(done)); }));
-    }
+    if (work.name == "growth") return send_in_turn(work);
+    nlohmann::json report = request(*this, work);
+    if (!is_session_each_ && work.name != "path") drain(*session_);
     return report;
   }
 
  private:
-  static stt::EndpointOptions with_seed(const ByteArray<kSeedBytes>& seed) {
-    stt::EndpointOptions options;
-    options.seed = std::make_shared<const stc::Seed>(seed);
-    return options;
-  }
-
-  static stt::Url url(std::uint16_t port) {
-    return {.scheme = stt::Scheme::ws, .host = "127.0.0.1", .port = port};
+  void open_endpoint(const ByteArray<kSeedBytes>& seed) {
+    options_.seed = std::make_shared<const stc::Seed>(seed);
+    endpoint_.emplace(context_.get_executor(), options_);
   }
 
   // The former session goes once the other end has the new one, and so has all of the former.
@@ -205,7 +232,7 @@ class Stt {
 
   void connect_session() {
     keep(wait_for<stt::Session>(
-        context_, [&](auto done) { endpoint_->async_connect(url(port_), std::move(done)); }));
+        context_, [&](auto done) { endpoint_->async_connect(url_, std::move(done)); }));
     if (!session_->connected().forward_secrecy) throw std::runtime_error("no forward secrecy");
   }
 
@@ -215,10 +242,24 @@ class Stt {
   }
 
   /// The client closes once it has everything.
-  void await_end() {
-    const auto [code, stream] = wait_for<stt::Stream>(
-        context_, [&](auto done) { session_->async_accept(std::move(done)); });
+  void await_end(stt::Session& session) {
+    const auto [code, stream] =
+        wait_for<stt::Stream>(context_, [&](auto done) { session.async_accept(std::move(done)); });
     if (code != net::error::eof) throw std::runtime_error("not closed well");
+  }
+
+  void drain(stt::Session& session) {
+    check(wait_for_end(context_, [&](auto done) { session.async_drain(std::move(done)); }));
+  }
+
+  /// Each once: channels of one session lie side by side.
+  template <class Act>
+  void for_each_session(const std::vector<Channel>& channels, Act act) {
+    const stt::Session* former = nullptr;
+    for (const Channel& channel : channels) {
+      if (&channel.session() != former) act(channel.session());
+      former = &channel.session();
+    }
   }
 
   // --- growth: the same bytes, in turn over few or many streams
@@ -245,6 +286,7 @@ class Stt {
     nlohmann::json report =
         transfer_report(received, watch.value().wall_s(), watch.value().cpu_used_s());
     for (Channel& channel : channels) channel.end_writing();
+    for_each_session(channels, [this](stt::Session& session) { await_end(session); });
     return report;
   }
 
@@ -268,14 +310,19 @@ class Stt {
         throw std::runtime_error("an answer that nobody asked for");
       }
     }
-    return transfer_report(total * message.size(), watch.wall_s(), watch.cpu_used_s());
+    nlohmann::json report =
+        transfer_report(total * message.size(), watch.wall_s(), watch.cpu_used_s());
+    for_each_session(channels, [this](stt::Session& session) { drain(session); });
+    return report;
   }
 
   bool is_session_each_;
+  stt::Url url_;
+  stt::EndpointOptions options_;
   net::io_context context_{1};
   std::optional<stt::Endpoint> endpoint_;
   std::shared_ptr<stt::Session> session_;
-  std::uint16_t port_ = 0;
+  std::shared_ptr<std::uint64_t> frames_ = std::make_shared<std::uint64_t>(0);
 };
 
 }  // namespace

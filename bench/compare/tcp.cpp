@@ -1,6 +1,6 @@
 // Plain TCP: the limit of the machine that everything else is compared with.
 // Settings as tcp(7) and socket(7) name them: TCP_NODELAY, reads of 256 KiB, SO_RCVLOWAT where only
-// bulk comes in.
+// bulk comes in. address=IP, cc=NAME: support/socket.hpp.
 #include "support/program.hpp"
 #include "support/socket.hpp"
 
@@ -33,10 +33,10 @@ class Tcp {
  public:
   using Channel = TcpChannel;
 
-  explicit Tcp(const Options&) {}
+  explicit Tcp(const Options& options) : route_(Route::from(options)) {}
 
   nlohmann::json listen() {
-    listener_ = Socket::listen_on_loopback();
+    listener_ = Socket::listen(route_);
     return {{"port", listener_->port()}};
   }
 
@@ -44,9 +44,10 @@ class Tcp {
 
   void learn(const nlohmann::json& hello) { hello.at("port").get_to(port_); }
 
-  Channel connect() { return Channel(Socket::connect_to_loopback(port_)); }
+  Channel connect() { return Channel(Socket::connect(route_, port_)); }
 
  private:
+  Route route_;
   std::optional<Socket> listener_;
   std::uint16_t port_ = 0;
 };

@@ -2,7 +2,9 @@
 // verifies.
 //   tuned=1       read-ahead with a buffer of 256 KiB, and SO_RCVLOWAT where only bulk comes in
 //   handshake=psk an external PSK with (EC)DHE in place of the certificate (no ticket to issue or
-//   open) release=1     SSL_MODE_RELEASE_BUFFERS
+//   open)
+//   release=1     SSL_MODE_RELEASE_BUFFERS
+//   address=IP, cc=NAME: support/socket.hpp
 #include "support/program.hpp"
 #include "support/socket.hpp"
 #include "support/tls.hpp"
@@ -75,7 +77,9 @@ class Tls13 {
   using Channel = TlsChannel;
 
   explicit Tls13(const Options& options)
-      : tuned_(options.flag("tuned")), uses_psk_(options.text("handshake", "full") == "psk") {
+      : route_(Route::from(options)),
+        tuned_(options.flag("tuned")),
+        uses_psk_(options.text("handshake", "full") == "psk") {
     const bool serves = options.text("role", "") == "server";
     context_.reset(SSL_CTX_new(serves ? TLS_server_method() : TLS_client_method()));
     require(context_ != nullptr, "SSL_CTX_new");
@@ -104,7 +108,7 @@ class Tls13 {
     } else {
       hello["certificate"] = tls::make_certificate(context_.get());
     }
-    listener_ = Socket::listen_on_loopback();
+    listener_ = Socket::listen(route_);
     hello["port"] = listener_->port();
     return hello;
   }
@@ -127,7 +131,7 @@ class Tls13 {
   }
 
   Channel connect() {
-    Socket socket = Socket::connect_to_loopback(port_);
+    Socket socket = Socket::connect(route_, port_);
     Ssl ssl = attach(socket);
     require(SSL_connect(ssl.get()) == 1, "SSL_connect");
     return finish(std::move(socket), std::move(ssl));
@@ -178,6 +182,7 @@ class Tls13 {
     return 1;
   }
 
+  Route route_;
   bool tuned_;
   bool uses_psk_;
   Context context_;

@@ -20,6 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_model import Failure
+
 FILE_BYTES = 2 << 30
 TEXT_BYTES = 512 << 20
 SMALL_FILES = 10_000
@@ -29,10 +31,6 @@ RUN_TIMEOUT_S = 120
 READY_TIMEOUT_S = 10
 POOL_BYTES = 64 << 20
 AES = "aes256-gcm@openssh.com"  # as we seal; faster than OpenSSH's default too
-
-
-class Failure(Exception):
-    """A contestant that did not do what its name says."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +188,8 @@ class FileRunner:
         command = [self.programs / "sealine-bench-link", f"near={near}", f"far={far}"]
         return float(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout)
 
-    def run(self, contestant, arguments, _pairs):
-        work = self.work(arguments[0])
+    def run(self, row, contestant, _index):
+        work = self.work(row.arguments[0])
         target = self.place() / "target"
         shutil.rmtree(target, ignore_errors=True)  # only now: pages are used again before the system gives them back
         target.mkdir()
@@ -205,9 +203,9 @@ class FileRunner:
             self.stop()
         if not work.is_whole(target):
             raise Failure("the copy is not whole")
-        if (contestant, arguments) not in self.checked and not work.is_equal(target):
+        if (contestant, row.arguments) not in self.checked and not work.is_equal(target):
             raise Failure("the copy differs")
-        self.checked.add((contestant, arguments))
+        self.checked.add((contestant, row.arguments))
         report |= {"bytes": work.bytes, "files": work.files}
         return [server_report], [report]
 

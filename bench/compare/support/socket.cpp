@@ -1,9 +1,12 @@
 #include "support/socket.hpp"
 
+#include "support/udp.hpp"
+
 #include <arpa/inet.h>
 #include <cerrno>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -17,19 +20,16 @@ constexpr int kBacklog = 4096;
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
 }  // namespace
 
-Socket Socket::listen_on_loopback() {
+Route Route::from(const Options& options) {
+  return {.address = options.text("address", "127.0.0.1"), .congestion = options.text("cc", "")};
+}
+
+Socket Socket::listen(const Route& route) {
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = loopback(0);
+  socket.set_congestion(route.congestion);
+  const sockaddr_in address = to_address(route.address, 0);
   if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
           0 ||
       ::listen(socket.descriptor_, kBacklog) != 0) {
@@ -38,9 +38,10 @@ Socket Socket::listen_on_loopback() {
   return socket;
 }
 
-Socket Socket::connect_to_loopback(std::uint16_t port) {
+Socket Socket::connect(const Route& route, std::uint16_t port) {
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = loopback(port);
+  socket.set_congestion(route.congestion);
+  const sockaddr_in address = to_address(route.address, port);
   if (::connect(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
       0) {
     fail("connect");
@@ -112,6 +113,14 @@ void Socket::reset_on_close() const {
 void Socket::set_option(int level, int name, int value) const {
   if (::setsockopt(descriptor_, level, name, &value, sizeof value) != 0) {
     fail("setsockopt");
+  }
+}
+
+void Socket::set_congestion(const std::string& name) const {
+  if (name.empty()) return;
+  if (::setsockopt(descriptor_, IPPROTO_TCP, TCP_CONGESTION, name.data(),
+                   static_cast<socklen_t>(name.size())) != 0) {
+    throw std::runtime_error("TCP with " + name + " is not to be had here");
   }
 }
 

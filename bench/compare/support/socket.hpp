@@ -1,19 +1,34 @@
 #pragma once
 
 #include "sealine/base/bytes.hpp"
+#include "support/options.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace sealine::bench {
 
-/// A TCP socket on loopback, blocking. Every failure throws std::system_error.
+/// Where a server is, and how its packets get there.
+struct Route {
+  std::string address = "127.0.0.1";
+  std::string congestion{};  ///< control, as tcp(7) names it; empty: the system's
+
+  /// `address=IP cc=NAME`
+  static Route from(const Options& options);
+};
+
+/// A TCP socket, blocking. Every failure throws std::system_error.
 class Socket {
  public:
-  /// Listens on a free port of 127.0.0.1.
-  static Socket listen_on_loopback();
-  static Socket connect_to_loopback(std::uint16_t port);
+  /// Listens on a free port.
+  static Socket listen(const Route& route);
+  static Socket connect(const Route& route, std::uint16_t port);
+
+  static Socket listen_on_loopback() { return listen({}); }
+
+  static Socket connect_to_loopback(std::uint16_t port) { return connect({}, port); }
 
   Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
@@ -44,6 +59,7 @@ class Socket {
   explicit Socket(int descriptor) : descriptor_(descriptor) {}
 
   void set_option(int level, int name, int value) const;
+  void set_congestion(const std::string& name) const;
 
   int descriptor_ = -1;
 };

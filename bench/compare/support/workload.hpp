@@ -235,6 +235,46 @@ nlohmann::json receive_messages(Channel channel, const Work& work) {
   return report;
 }
 
+// --- over a path, for a time
+// -----------------------------------------------------------------------------------------
+
+/// What arrives in `time_s` once `settle_s` are over: what a congestion control makes of a path.
+/// Both count from the first byte.
+template <ChannelLike Channel>
+nlohmann::json receive_for_a_time(Channel channel, const Work& work) {
+  std::vector<std::uint8_t> buffer(kReadBytes);
+  const auto receive_until = [&](double end_s) {
+    std::uint64_t received = 0;
+    do {
+      const std::size_t count = channel.read_some(buffer);
+      if (count == 0) throw std::runtime_error("the stream ended early");
+      received += count;
+    } while (now_s() < end_s);
+    return received;
+  };
+  receive_until(0);
+  receive_until(now_s() + work.settle_s);
+  channel.expect_bulk();
+  const Stopwatch watch;
+  const std::uint64_t received = receive_until(now_s() + work.time_s);
+  return transfer_report(received, watch.wall_s(), watch.cpu_used_s());
+}
+
+/// Sends until the receiver has seen enough: that ends the connection, or whoever runs this.
+template <ChannelLike Channel>
+nlohmann::json send_without_end(Channel channel, const Work& work) {
+  std::vector<std::uint8_t> buffer(work.size_bytes);
+  Pattern(1).fill(buffer);
+  const Stopwatch watch;
+  std::uint64_t sent = 0;
+  try {
+    for (;; sent += buffer.size()) channel.write(buffer);
+  } catch (const std::exception&) {
+    if (watch.wall_s() < work.settle_s + work.time_s) throw;
+  }
+  return transfer_report(sent, watch.wall_s(), watch.cpu_used_s());
+}
+
 // --- there and back
 // -----------------------------------------------------------------------------------------
 
@@ -401,6 +441,7 @@ template <ContestantLike Contestant>
 nlohmann::json serve(Contestant& contestant, const Work& work) {
   if (work.name == "bulk") return receive_bulk(contestant.accept(), work);
   if (work.name == "messages") return receive_messages(contestant.accept(), work);
+  if (work.name == "path") return receive_for_a_time(contestant.accept(), work);
   if (work.name == "round-trips") return echo(contestant.accept(), work);
   if (work.name == "handshakes") return take_handshakes(contestant, work);
   if (work.name == "idle") return keep_connections(contestant, work);
@@ -411,6 +452,7 @@ template <ContestantLike Contestant>
 nlohmann::json request(Contestant& contestant, const Work& work) {
   if (work.name == "bulk") return send_bulk(contestant.connect(), work);
   if (work.name == "messages") return send_messages(contestant.connect(), work);
+  if (work.name == "path") return send_without_end(contestant.connect(), work);
   if (work.name == "round-trips") return ask(contestant.connect(), work);
   if (work.name == "handshakes") return make_handshakes(contestant, work);
   if (work.name == "idle") return hold_connections(contestant, work);
