@@ -51,12 +51,6 @@ Duration Session::Machine::round_trip_now() const noexcept {
   return is_udp() ? datagrams->recovery.smoothed_rtt() : round_trip;
 }
 
-// A message of one frame has to fit into a datagram that every path takes at any time.
-std::size_t Session::Machine::largest_unreliable() const noexcept {
-  if (!is_udp()) return config.limits.frame_bytes;
-  return datagrams->mtu.bytes() - kMaxFrameOverheadBytes - 32;
-}
-
 void Session::Machine::begin_datagram(const Arrival& from, std::size_t bytes, TimePoint now) {
   detail::Datagrams& udp = *datagrams;
   udp.heard_at = now;

@@ -75,6 +75,14 @@ std::size_t plaintext_limit(const SessionConfig& config) {
 
 }  // namespace
 
+// A message of mode unreliable is one frame, on UDP one datagram of this path.
+std::size_t Session::Machine::largest_unreliable() const noexcept {
+  const std::size_t most = plaintext_limit(config) - kMaxPrefixBytes;
+  if (!is_udp()) return most;
+  const std::size_t around = kMaxFrameOverheadBytes + kMaxPrefixBytes + kPaddingTailBytes;
+  return std::min(most, datagrams->mtu.bytes() - around);
+}
+
 // What a frame's payload may have in `out`, its tag included.
 std::size_t Session::Machine::payload_room(const FrameHead& head, MutableBytes out) const noexcept {
   FrameHead worst = head;

@@ -220,6 +220,34 @@ TEST(SttSession, ALargeMessageInPiecesAndOneOverTheLimit) {
             Errc::message_too_large);
 }
 
+TEST(SttSession, AnUnreliableMessageFitsItsFrameOrIsRefused) {
+  for (const Transport transport : {Transport::websocket, Transport::udp}) {
+    for (int padding = 0; padding < 6; ++padding) {
+      SCOPED_TRACE(padding);
+      SessionConfig config;
+      config.transport = transport;
+      config.padding = static_cast<Padding>(padding);
+      const auto is_taken = [&](std::size_t size) {
+        Pair pair(config);
+        const StreamId stream = *pair.a.open({.mode = StreamMode::unreliable}, pair.now);
+        const auto written = pair.a.write(stream, pattern(size), pair.now);
+        if (!written) {
+          EXPECT_EQ(written.error().code, Errc::message_too_large);
+        }
+        return written.has_value();
+      };
+      std::size_t size = 1;
+      for (std::size_t step = 65536; step > 0; step /= 2) size += is_taken(size + step) ? step : 0;
+      // The largest one that is taken arrives.
+      Pair pair(config);
+      const StreamId stream = *pair.a.open({.mode = StreamMode::unreliable}, pair.now);
+      ASSERT_TRUE(pair.a.write(stream, pattern(size), pair.now));
+      pair.run();
+      EXPECT_EQ(drained(pair, pair.b, stream), pattern(size));
+    }
+  }
+}
+
 TEST(SttSession, AStalledReaderHoldsOneStreamAndNoOther) {
   Pair pair;
   const StreamId stalled = *pair.a.open({}, pair.now);
