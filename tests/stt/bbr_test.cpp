@@ -502,6 +502,42 @@ TEST(Bbr, WhenNothingComesThroughItBeginsWithTwoAndFindsItsWayBack) {
   EXPECT_GE(flow.goodput(), 0.9 * kByteRate);
 }
 
+TEST(Bbr, RoundsWithoutARateDoNotMakeItForgetTheLastOne) {
+  Bbr bbr({.datagram_bytes = kBytes}, kStart);
+  RateSample sample{.now = kStart,
+                    .delivered = 10 * kBytes,
+                    .interval = 40ms,
+                    .newly_acked = kBytes,
+                    .total_delivered = 10 * kBytes,
+                    .rtt = 40ms,
+                    .smoothed_rtt = 40ms,
+                    .min_rtt = 40ms};
+  // Three rounds fill the pipe, then there are only intervals that are too short to tell.
+  for (int round = 0; round < 2000; ++round) {
+    if (round == 10) sample.interval = {};
+    sample.now += 40ms;
+    sample.prior_delivered = sample.total_delivered;
+    sample.total_delivered += kBytes;
+    bbr.on_acked(sample);
+  }
+  ASSERT_TRUE(bbr.has_filled_pipe());
+  EXPECT_NEAR(bbr.max_bandwidth(), 300'000, 1);
+  EXPECT_GE(bbr.pacing_rate(), 100'000U);
+}
+
+TEST(Bbr, AtLeastADatagramARoundTrip) {
+  Flow flow(path(), 20ms);
+  flow.run(3s);
+  // For a minute hardly anything comes through, then all does.
+  flow.link.settings().loss = 0.95;
+  flow.run(60s);
+  flow.link.settings().loss = 0;
+  flow.run(20s);
+  flow.mark();
+  flow.run(5s);
+  EXPECT_GE(flow.goodput(), 0.5 * kByteRate);
+}
+
 TEST(Bbr, APathOfLessThanADatagramStillMoves) {
   Flow flow({.bits_per_second = 1'000'000, .delay = 500us, .queue_bytes = 10 * kBytes}, 500us);
   flow.run(2s);

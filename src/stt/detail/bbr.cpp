@@ -80,6 +80,7 @@ void Bbr::on_sent(const SentSample& sent) {
 // 5.2.3
 void Bbr::on_acked(const RateSample& sample) {
   delivered_ = sample.total_delivered;
+  smoothed_rtt_ = sample.smoothed_rtt;
   // 5.6.2: the first round trip tells how fast the first window may go.
   if (!probe_rtt_min_ && sample.rtt && *sample.rtt > Duration{}) {
     pacing_rate_ = kStartupPacingGain * static_cast<double>(initial_window_) / seconds(*sample.rtt);
@@ -360,7 +361,12 @@ void Bbr::restore_window() { window_ = std::max(window_, prior_window_); }
 
 // 5.6.2
 void Bbr::set_pacing_rate(double gain) {
-  const double rate = gain * bandwidth() * kPacingMargin;
+  double rate = gain * bandwidth() * kPacingMargin;
+  // What a path delivers while it is dark is no rate to go on with: a datagram a round trip, which
+  // the window lets go anyway, finds out more.
+  if (smoothed_rtt_ > Duration{}) {
+    rate = std::max(rate, static_cast<double>(datagram_bytes_) / seconds(smoothed_rtt_));
+  }
   if (full_bw_reached_ || rate > pacing_rate_) pacing_rate_ = rate;
 }
 

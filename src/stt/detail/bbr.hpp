@@ -208,6 +208,7 @@ class Bbr final : public Congestion {
   std::uint64_t probe_up_acked_per_increase_ = kUnbounded;
 
   // round trips
+  Duration smoothed_rtt_{};
   std::optional<Duration> min_rtt_;
   TimePoint min_rtt_at_;
   std::optional<Duration> probe_rtt_min_;

@@ -183,8 +183,10 @@ bool Bbr::adapt_longterm(const RateSample& sample) {
   return false;
 }
 
-// 5.5.6: the rates of two cycles count, this one's and the last.
+// 5.5.6: the rates of two cycles count, this one's and the last. A cycle that measured none is
+// none.
 void Bbr::advance_max_bandwidth(TimePoint now) {
+  if (max_bw_[1] <= 0) return;
   max_bw_ = {max_bw_[1], 0};
   max_bw_advanced_at_ = now;
 }
