@@ -105,7 +105,7 @@ function(_sealine_add_io asio)
     io
     SUFFIX "${arg_SUFFIX}"
     LAYERS ${SEALINE_CORE_LAYERS}
-    LIBRARIES sealine_deps::sqlite3 sealine_deps::zstd)
+    LIBRARIES sealine_deps::sqlite3 sealine_deps::zstd OpenSSL::SSL)
   sealine_is_compiled(compiled ${target})
   set(scope INTERFACE)
   if(compiled)

@@ -53,7 +53,7 @@ function(_sealine_io_usage target core)
   target_link_libraries(
     ${target}
     PUBLIC ${core} Threads::Threads
-    PRIVATE sealine_deps::sqlite3 sealine_deps::zstd)
+    PRIVATE sealine_deps::sqlite3 sealine_deps::zstd OpenSSL::SSL)
   sealine_asio_definitions(${target} INTERFACE ${SEALINE_ASIO})
 endfunction()
 

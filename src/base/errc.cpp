@@ -31,6 +31,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {packet_not_authentic, A, 12, "A12", "a packet was altered, repeated or is out of date"},
     {mac_mismatch, A, 0, "A13", "a message's authentication code is wrong"},
     {own_node, A, 0, "A14", "the peer shows our own node id"},
+    {certificate_untrusted, A, 0, "A15", "the server's certificate is not trusted"},
+    {certificate_of_another, A, 0, "A16", "the server's certificate is made for another name"},
 
     {bad_record_head, M, 1, "M01", "the peer's handshake record has a wrong head"},
     {bad_settings, M, 1, "M02", "the peer's settings are out of range"},
@@ -63,6 +65,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {peer_io_failed, P, 0, "P15", "the peer could not read or write its disk"},
     {stream_reset, P, 0, "P16", "the peer gave up this stream"},
     {stream_stopped, P, 0, "P17", "the peer wants no more of this stream"},
+    {tls_failed, P, 0, "P18", "TLS could not be agreed on, or failed"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},
@@ -114,6 +117,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {source_changed, E, 0, "E17", "a file changed or went while it was being sent"},
     {item_busy, E, 0, "E18", "another session is writing the same file"},
     {line_damaged, E, 0, "E19", "the line damages what is sent"},
+    {no_tls, E, 0, "E20", "the server does not speak TLS there"},
 });
 
 static_assert(std::ranges::is_sorted(kTable, {}, &ErrorInfo::code));

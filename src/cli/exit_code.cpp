@@ -48,6 +48,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::packet_not_authentic:
     case Errc::mac_mismatch:
     case Errc::own_node:
+    case Errc::certificate_untrusted:
+    case Errc::certificate_of_another:
       return stands(phase) && error.code != Errc::peer_fell_silent ? kExitDamaged
                                                                    : kExitAuthentication;
 
@@ -79,6 +81,8 @@ int exit_code(const Error& error, Phase phase, Proof proof) {
     case Errc::protocol_broken:
     case Errc::stream_unknown:
     case Errc::not_this_protocol:
+    case Errc::tls_failed:
+    case Errc::no_tls:
     case Errc::bad_compression:
       return kExitProtocol;
 

@@ -66,6 +66,15 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Connect again; if it stays, look for a device that tampers with connections."},
     {own_node, "The other end shows the node id of this end: its own messages came back to it.",
      "Look for a loop: does the address lead to this very program?"},
+    {certificate_untrusted,
+     "The TLS server that a wss:// URL names showed a certificate that does not lead to an "
+     "authority this system trusts, or that is out of date. Nothing was sent.",
+     "Have the server use a certificate of a known authority; or name your own authority's file "
+     "in SSL_CERT_FILE. There is no switch to go on without."},
+    {certificate_of_another,
+     "The TLS server that a wss:// URL names showed a certificate that this system trusts, made "
+     "for another name or address. Nothing was sent.",
+     "Dial the name that the certificate is for, or have the server get one for this name."},
 
     // M: malformed
     {bad_record_head,
@@ -156,6 +165,10 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Look there for the reason; the other streams of the session go on."},
     {stream_stopped, "The program at the other end does not want the rest of this stream.",
      "Nothing is wrong with the session; look at the other end for the reason."},
+    {tls_failed,
+     "The TLS of a wss:// connection ended with an alert, or the two ends have no version (1.2 or "
+     "later) and no cipher in common.",
+     "Look into the log of the TLS server; if it is old, it has to be renewed."},
 
     // U: misuse
     {not_encrypted,
@@ -275,6 +288,10 @@ constexpr auto kTable = std::to_array<Explanation>({
      "Again and again data arrived with a wrong checksum, though nobody altered it on purpose: a "
      "cable, a network card or its driver damages what passes.",
      "Run the same command again, it goes on where it stopped; try another cable or network."},
+    {no_tls,
+     "A wss:// URL was dialled, and what answers there is not TLS: mostly a listener without TLS, "
+     "or another port.",
+     "Dial ws:// where no proxy with TLS stands in front, or check the port."},
 });
 
 }  // namespace

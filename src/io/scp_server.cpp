@@ -9,7 +9,7 @@ namespace sealine::io::scp {
 
 namespace {
 
-using Core = std::shared_ptr<ServerCore>;
+using ServerCorePtr = std::shared_ptr<ServerCore>;
 
 using AcceptedCore = Result<std::shared_ptr<ChannelCore>>;
 
@@ -17,7 +17,7 @@ using AcceptedCore = Result<std::shared_ptr<ChannelCore>>;
 /// cancellation. (Not a coroutine itself: g++ 12 destroys twice what a lambda beside a co_await
 /// holds.)
 template <class Outcome, class Begin, class Cancel>
-net::awaitable<Outcome> wait_on_server(const Core& core, Begin begin, Cancel cancel) {
+net::awaitable<Outcome> wait_on_server(const ServerCorePtr& core, Begin begin, Cancel cancel) {
   return net::async_initiate<const net::use_awaitable_t<>&, void(Outcome)>(
       [core, begin, cancel](auto&& handler) {
         auto slot = net::get_associated_cancellation_slot(handler);
@@ -33,57 +33,57 @@ net::awaitable<Outcome> wait_on_server(const Core& core, Begin begin, Cancel can
       net::use_awaitable);
 }
 
-net::awaitable<Result<bool>> wait_for_end(const Core& core, bool all) {
+net::awaitable<Result<bool>> wait_for_end(const ServerCorePtr& core, bool all) {
   return wait_on_server<Result<bool>>(
       core,
       [all](ServerCore& on, ServerCore::Ended ended) { on.start_ended(all, std::move(ended)); },
       [](ServerCore& on) { on.cancel_ended(); });
 }
 
-net::awaitable<AcceptedCore> wait_for_channel(const Core& core) {
+net::awaitable<AcceptedCore> wait_for_channel(const ServerCorePtr& core) {
   return wait_on_server<AcceptedCore>(
       core,
       [](ServerCore& on, ServerCore::Accepted accepted) { on.start_accept(std::move(accepted)); },
       [](ServerCore& on) { on.cancel_accept(); });
 }
 
-net::awaitable<void> ended_on(Core core, bool all) {
+net::awaitable<void> ended_on(ServerCorePtr core, bool all) {
   if (!core->is_bound()) co_return;
   const auto ended = co_await wait_for_end(core, all);
   if (!ended) throw system_error(to_error_code(ended.error()));
 }
 
-net::awaitable<AcceptedCore> accept_on(Core core) {
+net::awaitable<AcceptedCore> accept_on(ServerCorePtr core) {
   if (!core->is_bound()) co_return fail(Errc::wrong_state);
   co_return co_await wait_for_channel(core);
 }
 
-net::awaitable<Result<Channel>> accept_channel(Core core) {
+net::awaitable<Result<Channel>> accept_channel(ServerCorePtr core) {
   auto channel = co_await accept_on(std::move(core));
   if (!channel) co_return std::unexpected(channel.error());
   co_return ChannelCore::make_channel(std::move(*channel));
 }
 
-net::awaitable<Channel> accept_or_throw(Core core) {
+net::awaitable<Channel> accept_or_throw(ServerCorePtr core) {
   auto channel = co_await accept_channel(std::move(core));
   if (!channel) throw system_error(to_error_code(channel.error()));
   co_return std::move(*channel);
 }
 
-net::awaitable<void> listen_on(Core core, std::string host, std::uint16_t port) {
+net::awaitable<void> listen_on(ServerCorePtr core, std::string host, std::uint16_t port) {
   const net::any_io_executor executor = co_await net::this_coro::executor;
   const auto bound = core->bind(executor, host, port, AddressFamily::any);
   if (!bound) throw system_error(to_error_code(bound.error()));
   co_await ended_on(std::move(core), false);
 }
 
-net::awaitable<void> drain_on(Core core, Duration grace) {
+net::awaitable<void> drain_on(ServerCorePtr core, Duration grace) {
   core->stop();
   core->end_after(grace);
   co_await ended_on(std::move(core), true);
 }
 
-net::awaitable<void> drain_on(Core core) {
+net::awaitable<void> drain_on(ServerCorePtr core) {
   core->stop();
   co_await ended_on(std::move(core), true);
 }

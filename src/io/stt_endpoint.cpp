@@ -17,8 +17,10 @@ struct SchemeText {
   std::string_view prefix;
 };
 
-constexpr std::array<SchemeText, 3> kSchemes{
-    {{Scheme::ws, "ws://"}, {Scheme::udp, "udp://"}, {Scheme::stt, "stt://"}}};
+constexpr std::array<SchemeText, 4> kSchemes{{{Scheme::ws, "ws://"},
+                                              {Scheme::wss, "wss://"},
+                                              {Scheme::udp, "udp://"},
+                                              {Scheme::stt, "stt://"}}};
 
 }  // namespace
 
@@ -66,7 +68,16 @@ std::string to_string(const Url& url) {
 }
 
 std::string_view transport_name(const Connected& connected) noexcept {
-  return connected.scheme == Scheme::udp ? "UDP" : "WebSocket";
+  switch (connected.scheme) {
+    case Scheme::udp:
+      return "UDP";
+    case Scheme::wss:
+      return "WebSocket over TLS";
+    case Scheme::ws:
+    case Scheme::stt:
+      break;
+  }
+  return "WebSocket";
 }
 
 std::string describe(const Connected& connected) {

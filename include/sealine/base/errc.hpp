@@ -29,16 +29,18 @@ enum class Errc : std::uint16_t {
   peer_key_changed = 1003,      ///< F7: another key than the pinned one
   peer_key_refused =
       1004,  ///< F7: not in the allow list, or a stranger where strangers are refused
-  hello_not_authentic = 1005,   ///< F4: step 1 does not verify (psk)
-  finish_not_authentic = 1006,  ///< F8
-  record_out_of_place = 1007,   ///< F11: replayed, reordered, dropped or inserted
-  record_not_authentic = 1008,  ///< F12
-  dh_all_zero = 1009,           ///< F3
-  peer_fell_silent = 1010,      ///< no sealed answer to a proof of ours
-  tag_mismatch = 1011,          ///< an AEAD tag, outside of a named step
-  packet_not_authentic = 1012,  ///< a legacy packet: tag, time, repeat
-  mac_mismatch = 1013,          ///< the HMAC of a message
-  own_node = 1014,              ///< the peer shows our own node id
+  hello_not_authentic = 1005,     ///< F4: step 1 does not verify (psk)
+  finish_not_authentic = 1006,    ///< F8
+  record_out_of_place = 1007,     ///< F11: replayed, reordered, dropped or inserted
+  record_not_authentic = 1008,    ///< F12
+  dh_all_zero = 1009,             ///< F3
+  peer_fell_silent = 1010,        ///< no sealed answer to a proof of ours
+  tag_mismatch = 1011,            ///< an AEAD tag, outside of a named step
+  packet_not_authentic = 1012,    ///< a legacy packet: tag, time, repeat
+  mac_mismatch = 1013,            ///< the HMAC of a message
+  own_node = 1014,                ///< the peer shows our own node id
+  certificate_untrusted = 1015,   ///< TLS; detail = OpenSSL's X509_V_ERR_...
+  certificate_of_another = 1016,  ///< TLS: made for another name than the one that was dialled
 
   // M: malformed
   bad_record_head = 2001,        ///< F1: magic, version, step or length of a handshake record
@@ -72,6 +74,7 @@ enum class Errc : std::uint16_t {
   peer_io_failed = 3015,       ///< the peer could not read or write its disk
   stream_reset = 3016,         ///< the peer gave up its direction of a stream
   stream_stopped = 3017,       ///< the peer wants no more of ours
+  tls_failed = 3018,           ///< detail = OpenSSL's reason
 
   // U: misuse
   not_encrypted = 4001,   ///< application data outside ENCRYPTED
@@ -125,6 +128,7 @@ enum class Errc : std::uint16_t {
   source_changed = 6017,     ///< a file changed, shrank or went while it was read
   item_busy = 6018,          ///< another session is writing the same file
   line_damaged = 6019,       ///< frames whose CRC is wrong, again and again
+  no_tls = 6020,             ///< something else than TLS answers where TLS was to be
 };
 
 /// One row of the table of errors.

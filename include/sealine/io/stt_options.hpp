@@ -32,12 +32,13 @@ using ::sealine::stt::StreamOptions;
 
 enum class Scheme : std::uint8_t {
   ws,   ///< WebSocket
+  wss,  ///< WebSocket over TLS, for dialling alone: a proxy holds the certificate
   udp,  ///< datagrams
   stt,  ///< datagrams; WebSocket, on the same port number, where nobody answers them
 };
 
-/// ws://HOST:PORT[/path], udp://HOST:PORT or stt://HOST:PORT[/path]. The path is WebSocket's, /stt
-/// unless given; a port is needed.
+/// ws://HOST:PORT[/path], wss://HOST:PORT[/path], udp://HOST:PORT or stt://HOST:PORT[/path]. The
+/// path is WebSocket's, /stt unless given; a port is needed.
 struct Url {
   Scheme scheme{};
   std::string host;  ///< without brackets

@@ -66,7 +66,10 @@ void EndpointCore::listen(const Url& url, error_code& ec) {
       return listen_to_both(url, ec);
     case Scheme::ws:
       return listen_to_websocket(url, ec);
+    case Scheme::wss:
+      break;  // a proxy's business
   }
+  ec = make_error_code(Errc::bad_configuration);
 }
 
 void EndpointCore::listen_to_websocket(const Url& url, error_code& ec) {
@@ -241,6 +244,15 @@ void EndpointCore::start_connect(const Url& url, Given done) {
     return;
   }
   std::make_shared<SessionCore>(shared_from_this())->dial(url, std::move(done));
+}
+
+Result<std::shared_ptr<const detail::TlsTrust>> EndpointCore::tls_trust() {
+  if (!tls_trust_) {
+    SEALINE_TRY(trust, detail::TlsTrust::of_the_system());
+    tls_trust_ = std::move(trust);
+    tls_scratch_.resize(kScratchBytes);
+  }
+  return tls_trust_;
 }
 
 PlainAnswer EndpointCore::page(const websocket::Request& request) const {

@@ -2,6 +2,7 @@
 
 #include "io/detail/acceptors.hpp"
 #include "io/detail/handshake_budget.hpp"
+#include "io/detail/tls_client.hpp"
 #include "io/stt/datagram_io.hpp"
 #include "io/stt/datagram_listener.hpp"
 #include "sealine/base/error.hpp"
@@ -59,6 +60,12 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
 
   [[nodiscard]] ::sealine::stt::Responder& responder() noexcept { return *responder_; }
 
+  /// Whom those who dial wss:// believe: read when it is first asked for. Errors: system_error.
+  [[nodiscard]] Result<std::shared_ptr<const detail::TlsTrust>> tls_trust();
+
+  /// What TLS opened; empty before tls_trust.
+  [[nodiscard]] MutableBytes tls_scratch() noexcept { return tls_scratch_; }
+
   [[nodiscard]] PlainAnswer page(const websocket::Request& request) const;
 
   [[nodiscard]] MutableBytes receive_scratch() noexcept { return receive_scratch_; }
@@ -113,6 +120,8 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   DatagramListener datagrams_{*this};
   std::unique_ptr<ReceiveBatch> batch_;
   std::optional<std::size_t> datagram_buffer_bytes_;
+  std::shared_ptr<const detail::TlsTrust> tls_trust_;
+  std::vector<std::uint8_t> tls_scratch_;
   std::vector<std::uint8_t> receive_scratch_;
   std::vector<std::uint8_t> send_scratch_;
   std::uint64_t numbers_ = 0;

@@ -35,7 +35,7 @@ void SessionCore::dial(const Url& url, Given done) {
   given_ = std::move(done);
   url_ = url;
   connected_ = {.peer = url.host + ":" + std::to_string(url.port), .scheme = url.scheme};
-  if (url.scheme == Scheme::ws) return dial_websocket(url);
+  if (url.scheme == Scheme::ws || url.scheme == Scheme::wss) return dial_websocket(url);
   connected_.scheme = Scheme::udp;
   auto wire = std::make_unique<DatagramWire>(*this);
   DatagramWire& dialling = *wire;

@@ -27,7 +27,8 @@ constexpr std::size_t kHeadRoom = 14;
 std::string host_header(const Url& url) {
   const bool is_ipv6 = url.host.find(':') != std::string::npos;
   const std::string host = is_ipv6 ? "[" + url.host + "]" : url.host;
-  return url.port == 80 ? host : host + ":" + std::to_string(url.port);
+  return url.port == (url.scheme == Scheme::wss ? 443 : 80) ? host
+                                                            : host + ":" + std::to_string(url.port);
 }
 
 void prepare(net::ip::tcp::socket& socket) {
@@ -70,17 +71,27 @@ void WebSocketWire::connected_to(const error_code& ec, Socket socket) {
   if (ec) return core_.fail(to_error(ec));
   socket_ = std::move(socket);
   prepare(socket_);
-  begin_http_client();
+  handshake_deadline_ = detail::now() + endpoint_.options().handshake_timeout;
+  url_.scheme == Scheme::wss ? begin_tls() : begin_http_client();
   core_.drive();
+}
+
+void WebSocketWire::begin_tls() {
+  stage_ = Stage::securing;
+  auto trust = endpoint_.tls_trust();
+  if (!trust) return core_.fail(trust.error());
+  auto made = detail::TlsClient::create(std::move(*trust), url_.host);
+  if (!made) return core_.fail(made.error());
+  tls_ = std::move(*made);
+  queue_tls();
 }
 
 void WebSocketWire::begin_http_client() {
   stage_ = Stage::http;
-  handshake_deadline_ = detail::now() + endpoint_.options().handshake_timeout;
   const auto& subprotocols = endpoint_.options().web.subprotocols;
   http_client_.emplace(host_header(url_), url_.path, subprotocols.empty() ? "" : subprotocols[0],
                        system_rng());
-  queue(as_bytes(http_client_->request()));
+  queue_plain(as_bytes(http_client_->request()));
 }
 
 void WebSocketWire::answer(Socket socket, const net::ip::tcp::endpoint& client) {
@@ -164,7 +175,7 @@ void WebSocketWire::readable() {
       return;
     }
     taken += n;
-    take(scratch.first(n));
+    tls_ ? take_tls(scratch.first(n)) : take(scratch.first(n));
     if (n < scratch.size()) break;
   }
   core_.drive();
@@ -182,6 +193,11 @@ void WebSocketWire::end_of_stream() {
 }
 
 void WebSocketWire::refuse() {
+  if (tls_ && !websocket_) {
+    queue_tls();  // an alert says why
+    error_code ignored;
+    socket_.write_some(std::array{net::buffer(pending_)}, ignored);
+  }
   if (!websocket_ || websocket_->is_closing()) return;
   websocket_->close(websocket::close_code::kPolicy, {}, detail::now());
   transmit();
@@ -191,6 +207,12 @@ void WebSocketWire::close() {
   stage_ = Stage::closed;
   if (const auto dialer = dialer_.lock()) dialer->cancel();
   error_code ignored;
+  if (tls_ && pending_.empty() && socket_.is_open()) {
+    tls_->close();
+    const ByteView goodbye = tls_->pending();
+    socket_.write_some(std::array{net::const_buffer(goodbye.data(), goodbye.size())}, ignored);
+    tls_.reset();
+  }
   socket_.shutdown(Socket::shutdown_both, ignored);
   socket_.close(ignored);
 }
@@ -202,12 +224,31 @@ void WebSocketWire::queue(ByteView bytes) {
   pending_.insert(pending_.end(), bytes.begin(), bytes.end());
 }
 
+void WebSocketWire::queue_tls() {
+  queue(tls_->pending());
+  tls_->drop_pending();
+}
+
+bool WebSocketWire::queue_plain(ByteView bytes) {
+  if (!tls_) {
+    queue(bytes);
+    return true;
+  }
+  while (!bytes.empty()) {
+    const ByteView piece = bytes.first(std::min(bytes.size(), detail::kTlsRecordBytes));
+    if (!tls_->write(piece)) return false;
+    queue_tls();
+    bytes = bytes.subspan(piece.size());
+  }
+  return true;
+}
+
 void WebSocketWire::send_handshake(ByteView frame) {
   const std::size_t head = websocket_->head_bytes(frame.size());
   std::vector<std::uint8_t> message(head + frame.size());
   std::ranges::copy(frame, message.begin() + static_cast<std::ptrdiff_t>(head));
   websocket_->frame_binary(message, frame.size());
-  queue(message);
+  queue_plain(message);
 }
 
 // Sends what the socket takes; whether it took anything.
@@ -238,6 +279,14 @@ bool WebSocketWire::send_pending() {
 }
 
 void WebSocketWire::send_now(std::span<const net::const_buffer> buffers, std::size_t total) {
+  if (tls_) {
+    for (const net::const_buffer& buffer : buffers) {
+      const ByteView bytes(static_cast<const std::uint8_t*>(buffer.data()), buffer.size());
+      if (!queue_plain(bytes)) return end_of_stream();
+    }
+    send_pending();
+    return;
+  }
   error_code ec;
   std::size_t sent = socket_.write_some(buffers, ec);
   if (ec && ec != net::error::would_block && ec != net::error::try_again) return end_of_stream();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "io/detail/tls_client.hpp"
 #include "io/stt/endpoint_core.hpp"
 #include "io/stt/wire.hpp"
 #include "sealine/base/bytes.hpp"
@@ -26,7 +27,8 @@ namespace sealine::io::stt {
 
 class SessionCore;
 
-/// One TCP connection, the WebSocket on it, one session in that.   spec: websocket.md
+/// One TCP connection, TLS on it where wss:// was dialled, the WebSocket, one session in that.
+///                                                                  spec: websocket.md
 class WebSocketWire final : public Wire {
  public:
   using Socket = net::ip::tcp::socket;
@@ -52,6 +54,7 @@ class WebSocketWire final : public Wire {
   /// What the connection is at.
   enum class Stage : std::uint8_t {
     connecting,
+    securing,     ///< TLS's handshake, where there is one
     http,         ///< the WebSocket's opening
     handshaking,  ///< STT's
     open,
@@ -61,6 +64,7 @@ class WebSocketWire final : public Wire {
 
   // --- websocket_wire.cpp
   void connected_to(const error_code& ec, Socket socket);
+  void begin_tls();
   void begin_http_client();
   void arm_read();
   void arm_write();
@@ -68,6 +72,10 @@ class WebSocketWire final : public Wire {
   void established(::sealine::stt::Established result);
   void end_of_stream();
   void queue(ByteView bytes);
+  /// Through TLS, where there is one; false: that has failed.
+  bool queue_plain(ByteView bytes);
+  /// What TLS has to say.
+  void queue_tls();
   void send_handshake(ByteView frame);
   bool send_pending();
   bool send_batch();
@@ -75,6 +83,7 @@ class WebSocketWire final : public Wire {
 
   // --- websocket_wire_incoming.cpp
   void take(MutableBytes bytes);
+  void take_tls(MutableBytes bytes);
   void take_http(MutableBytes bytes);
   void take_websocket(MutableBytes bytes);
   void take_message(MutableBytes message);
@@ -91,6 +100,7 @@ class WebSocketWire final : public Wire {
   std::vector<std::uint8_t> address_;  ///< the client's, as the responder knows it
   TimePoint handshake_deadline_ = TimePoint::max();
 
+  std::optional<detail::TlsClient> tls_;
   std::optional<websocket::ServerHandshake> http_server_;
   std::optional<websocket::ClientHandshake> http_client_;
   std::optional<websocket::Connection> websocket_;

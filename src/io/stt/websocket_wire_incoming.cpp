@@ -36,6 +36,26 @@ std::string_view reason_of(int status) {
 
 }  // namespace
 
+void WebSocketWire::take_tls(MutableBytes bytes) {
+  const bool was_established = tls_->is_established();
+  const auto taken = tls_->handle_bytes(bytes);
+  queue_tls();
+  if (!taken) {
+    // Behind the handshake it is damage, whatever TLS calls it.
+    return stage_ < Stage::open ? core_.fail(taken.error()) : core_.end();
+  }
+  if (!was_established && tls_->is_established()) begin_http_client();
+  const MutableBytes scratch = endpoint_.tls_scratch();
+  while (tls_ && tls_->is_established() && socket_.is_open()) {
+    const auto plain = tls_->read(scratch);
+    queue_tls();
+    if (!plain) return stage_ < Stage::open ? core_.fail(plain.error()) : core_.end();
+    if (*plain == 0) break;
+    take(scratch.first(*plain));
+  }
+  if (tls_ && tls_->has_ended()) end_of_stream();
+}
+
 void WebSocketWire::take(MutableBytes bytes) {
   if (stage_ == Stage::http) {
     take_http(bytes);
