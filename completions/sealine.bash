@@ -41,6 +41,7 @@ _sealine() {
       candidates='none 256 padme'
       [[ $command == stt || $command == web ]] && candidates='none 128 256 512 1024 full'
       ;;
+    --congestion) candidates='cubic bbr new-reno' ;;
     --iv) candidates='16 24 32' ;;
     --role) candidates='client server' ;;
     --compress) candidates='auto never always' ;;
@@ -57,7 +58,7 @@ _sealine() {
       ;;
     --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l | \
       --name | --block | --exclude | --quota | --hook | --exec | --rotate-bytes | --rotate-after | --max-rate | \
-      --forward | -L | --origin)
+      --forward | -L | --origin | --mtu)
       return
       ;;
   esac
@@ -77,7 +78,7 @@ _sealine() {
           connect) candidates='--exec' ;;
           forward) candidates='-L --unsafe-listen' ;;
         esac
-        [[ -n $action ]] && candidates+=" --seed-file --passphrase --pad $network $common"
+        [[ -n $action ]] && candidates+=" --seed-file --passphrase --pad --congestion --mtu $network $common"
         ;;
       web)
         candidates="-l --listen --new-seed --seed-file --dir --origin --unsafe-listen --pad $network $common"

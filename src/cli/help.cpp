@@ -20,7 +20,7 @@ usage: sealine COMMAND [options]
   pipe      standard input to a peer, the peer to standard output
   tunnel    any TCP service, sealed between two machines
   msg       a line is a message, both ways, each with a receipt
-  stt       many streams in one session, over WebSocket
+  stt       many streams in one session, over UDP or WebSocket
   web       a page in the browser: chat, and files both ways
   key       make and show keys
   peers     the keys of servers that were met: list, add, replace, forget
@@ -104,14 +104,15 @@ when both ends have ended. Both show a key. Lines have 16 MiB at most.
   --limit-rate SIZE           bytes a second; more: sealine help options
 )";
 
-constexpr std::string_view kStt = R"(sealine stt: many streams in one session, over WebSocket
+constexpr std::string_view kStt = R"(sealine stt: many streams in one session, over UDP or WebSocket
 
-  server$ sealine stt listen ws://:8080 --seed-file seed --exec 'sort -u'
-  client$ sealine stt connect ws://server:8080 --seed-file seed < names
-  client$ sealine stt forward ws://server:8080 -L 8000:localhost:80
+  server$ sealine stt listen stt://:9001 --seed-file seed --exec 'sort -u'
+  client$ sealine stt connect stt://server:9001 --seed-file seed < names
+  client$ sealine stt forward stt://server:9001 -L 8000:localhost:80
 
 usage: sealine stt listen URL | connect URL | forward URL -L ... [options]
-URL is ws://HOST:PORT[/path]; the path is /stt unless given. Both hold a seed.
+URL: udp://HOST:PORT, ws://HOST:PORT[/stt], or stt://HOST:PORT: both of them, UDP
+first and WebSocket where no datagram is answered. Both ends hold a seed.
 listen without an action serves one stream on standard input and output.
 
   --seed-file FILE            the seed; see: sealine key new
@@ -123,6 +124,8 @@ listen without an action serves one stream on standard input and output.
   --unsafe-listen             forward: let -L listen off loopback
   --origin ORIGIN             listen: pages that may connect, beside our own
   --pad none|128|256|512|1024|full      hide the sizes of frames [none]
+  --congestion cubic|bbr|new-reno       UDP: how fast may be sent [cubic]
+  --mtu N                     UDP: what the path takes, not probed for
   -4, -6, --retry DUR [0], --handshake-timeout DUR [10s], --idle-timeout DUR
   --limit-rate SIZE           bytes a second; more: sealine help options
 )";

@@ -147,6 +147,8 @@ struct SttOptions {
   std::vector<PortForward> forwards;  ///< -L
   std::vector<std::string> origins;
   io::stt::Padding padding = io::stt::Padding::none;
+  stt::CongestionControl congestion = stt::CongestionControl::cubic;
+  std::size_t mtu_bytes = 0;  ///< 0: found out
   bool unsafe_listen = false;
   SeedOptions seed;
   NetworkOptions network;

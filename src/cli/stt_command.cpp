@@ -69,6 +69,8 @@ class Stt final {
     if (!seed) co_return fail(seed.error());
     auto settings = endpoint_options(std::move(*seed), options_.network, options_.padding);
     settings.web.origins = options_.origins;
+    settings.session.recovery.congestion = options_.congestion;
+    settings.mtu_bytes = options_.mtu_bytes;
     endpoint_ = std::make_unique<io::stt::Endpoint>(context_.get_executor(), std::move(settings));
     switch (options_.role) {
       case Role::connect:

@@ -34,7 +34,7 @@ void report_connected(const io::stt::Session& session, Output& output) {
                              {"key", nullptr},
                              {"trust", "seed"},
                              {"protocol", "STT/1"},
-                             {"mode", "WebSocket"},
+                             {"mode", std::string(io::stt::transport_name(who))},
                              {"crypto", "AES-256-GCM"},
                              {"sas", nullptr},
                              {"forward_secrecy", who.forward_secrecy}});
@@ -47,6 +47,11 @@ Failure stt_connect_failure(const Error& error, const io::stt::Url& url) {
     out.text =
         fmt::format("{} did not take our proof: the seed is wrong, or not accepted there", peer);
     out.hint = "compare the seed files of both ends";
+    if (url.scheme == io::stt::Scheme::udp) {
+      // Over UDP a refusal is silence, and so is a filter.
+      out.text = fmt::format("{} does not answer: the seed is wrong, or no datagram passes", peer);
+      out.hint = "compare the seed files of both ends; stt:// goes where datagrams do not";
+    }
     return out;
   }
   const Phase phase = is_of_connecting(error.code) ? Phase::connect : Phase::handshake;
@@ -55,6 +60,12 @@ Failure stt_connect_failure(const Error& error, const io::stt::Url& url) {
   if (error.code == Errc::connection_refused) out.hint = "--retry 1m waits for a listener";
   if (error.code == Errc::not_this_protocol) {
     out.hint = fmt::format("is it a `sealine stt` listener, and is its path {}?", url.path);
+  }
+  if (error.code == Errc::certificate_untrusted) {
+    out.hint = "SSL_CERT_FILE=FILE names an authority of your own";
+  }
+  if (error.code == Errc::no_tls) {
+    out.hint = "`sealine stt listen` speaks ws://; TLS is the business of a proxy in front of it";
   }
   return out;
 }
@@ -68,6 +79,9 @@ std::optional<Failure> stt_session_failure(const io::stt::Session& session) {
               {},
               {},
               exit_code(error, Phase::session, Proof::none)};
+  // No word for so long: over UDP that is how a lost peer looks.
+  const bool is_udp = session.connected().scheme == io::stt::Scheme::udp;
+  if (is_udp && error.code == Errc::idle_timeout) out.exit = kExitDamaged;
   if (!ended->reason.empty()) out.details.push_back("it says " + in_quotes(ended->reason));
   if (error.code == Errc::truncated) out.hint = "what came is a true beginning, no more";
   return out;

@@ -79,6 +79,13 @@ Outcome<> SttServer::listen() {
     output_->say("listening on " + place);
     output_->event("listening", {{"address", place}});
   }
+  const auto buffer_bytes = endpoint_->datagram_buffer_bytes();
+  if (buffer_bytes && *buffer_bytes < io::stt::kDatagramBufferBytes) {
+    output_->log(LogLevel::info, "small receive buffer: datagrams may be lost in bursts",
+                 {{"bytes", std::uint64_t{*buffer_bytes}},
+                  {"wanted", std::uint64_t{io::stt::kDatagramBufferBytes}},
+                  {"setting", "net.core.rmem_max"}});
+  }
   return {};
 }
 

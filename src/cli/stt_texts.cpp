@@ -1,5 +1,6 @@
 #include "cli/option_texts.hpp"
 #include "cli/text.hpp"
+#include "cli/units.hpp"
 
 #include <fmt/format.h>
 
@@ -15,17 +16,18 @@ using Role = SttOptions::Role;
 using Work = SttOptions::Work;
 
 Outcome<io::stt::Url> stt_url(const std::string& text, Role role) {
-  if (text.empty()) return usage("the URL is missing, such as ws://HOST:PORT");
-  for (const std::string_view scheme : {"udp://", "stt://", "wss://"}) {
-    if (text.starts_with(scheme)) {
-      return usage(
-          fmt::format("{}: this version carries STT over WebSocket alone, ws://", in_quotes(text)),
-          "STT is encrypted by itself; a proxy may put TLS around it");
-    }
+  if (text.empty()) return usage("the URL is missing, such as stt://HOST:PORT");
+  if (role == Role::listen && text.starts_with("wss://")) {
+    return usage(
+        fmt::format("{}: listen takes no TLS; put a proxy with TLS, such as nginx, in front",
+                    in_quotes(text)),
+        "listen on ws://127.0.0.1:8080 and have the proxy forward to it: docs/spec/websocket.md");
   }
   auto url = io::stt::Url::parse(text);
   if (!url) {
-    return usage(fmt::format("{} is no URL such as ws://HOST:PORT[/path]", in_quotes(text)));
+    return usage(fmt::format(
+        "{} is no URL such as udp://HOST:PORT, ws(s)://HOST:PORT[/path] or stt://HOST:PORT",
+        in_quotes(text)));
   }
   if (role == Role::listen) return std::move(*url);
   if (url->host.empty() || url->port == 0) {
@@ -49,6 +51,23 @@ Outcome<io::stt::Padding> stt_padding(const std::string& text) {
   if (found != kPaddings.end()) return found->second;
   return usage(
       fmt::format("--pad takes none, 128, 256, 512, 1024 or full, not {}", in_quotes(text)));
+}
+
+Outcome<stt::CongestionControl> congestion_control(const std::string& text) {
+  using ::sealine::stt::CongestionControl;
+  if (text.empty() || text == "cubic") return CongestionControl::cubic;
+  if (text == "bbr") return CongestionControl::bbr;
+  if (text == "new-reno") return CongestionControl::new_reno;
+  return usage(fmt::format("--congestion takes cubic, bbr or new-reno, not {}", in_quotes(text)));
+}
+
+/// 0 where it is to be found out.
+Outcome<std::size_t> path_mtu(const std::string& text) {
+  if (text.empty()) return std::size_t{0};
+  const auto bytes = parse_count(text, io::stt::kMinMtuBytes, io::stt::kMaxMtuBytes);
+  if (bytes) return static_cast<std::size_t>(*bytes);
+  return usage(fmt::format("--mtu takes bytes from {} to {}, not {}", io::stt::kMinMtuBytes,
+                           io::stt::kMaxMtuBytes, in_quotes(text)));
 }
 
 /// scheme://host[:port], as a browser sends it.
@@ -126,6 +145,16 @@ Outcome<Command> stt_options(const OptionTexts& t, SttOptions::Role role) {
   SEALINE_TRY(seed, seed_options(s));
   SEALINE_TRY(padding, stt_padding(t.pad));
   SEALINE_TRY(origins, origins_of(s));
+  SEALINE_TRY(congestion, congestion_control(s.congestion));
+  SEALINE_TRY(mtu_bytes, path_mtu(s.mtu));
+  const bool is_websocket =
+      url.scheme == io::stt::Scheme::ws || url.scheme == io::stt::Scheme::wss;
+  if (is_websocket && !(s.congestion.empty() && s.mtu.empty())) {
+    return usage(
+        fmt::format("{} is for udp:// and stt://", s.mtu.empty() ? "--congestion" : "--mtu"));
+  }
+  out.congestion = congestion;
+  out.mtu_bytes = mtu_bytes;
   out.url = std::move(url);
   out.network = network;
   out.seed = std::move(seed);

@@ -168,7 +168,7 @@ class Ends(SttCase):
         self.assertEqual("seed", events[0]["trust"])
 
     def test_words_that_are_refused(self) -> None:
-        cases = (("connect",), ("connect", "http://h:1"), ("connect", "ws://h"), ("connect", "udp://h:1"),
+        cases = (("connect",), ("connect", "http://h:1"), ("connect", "ws://h"), ("connect", "tls://h:1"),
                  ("connect", "ws://:1"), ("connect", "ws://h:1", "--echo"), ("listen", "wss://:1"),
                  ("listen", "ws://:1", "--echo", "--exec", "cat"), ("listen", "ws://:1", "--pad", "3"),
                  ("listen", "ws://:1", "--origin", "example.com"), ("forward", "ws://h:1"),
