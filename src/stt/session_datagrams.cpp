@@ -24,6 +24,13 @@ constexpr std::size_t kMinDataRoom = 128;
 /// Before an address is proven.
 constexpr std::uint64_t kAmplification = 3;
 
+// What answers is no larger than what came, or what every path takes: where the path has become
+// narrower the other end's probes come through, and so must what they ask for, padding and all.
+MutableBytes answer_room(const detail::Datagrams& udp, MutableBytes out) {
+  const std::size_t most = std::max(detail::PathMtu::kBaseBytes, udp.arrival_bytes);
+  return out.first(std::min(out.size(), most));
+}
+
 }  // namespace
 
 /// Tells a session what became of its frames.
@@ -283,7 +290,7 @@ Departure Session::Machine::repeat_close(MutableBytes out) {
 std::size_t Session::Machine::fill_path(MutableBytes out, TimePoint now) {
   const detail::Recovery& recovery = datagrams->recovery;
   const bool is_probing = recovery.probes_due() > 0;
-  std::size_t used = put_control(out, now);
+  std::size_t used = put_control(answer_room(*datagrams, out), now);
   const auto room = [&] { return out.subspan(used); };
   const auto put = [&](auto what, std::size_t least) {
     while (room().size() >= least && !is_over()) {
@@ -309,7 +316,7 @@ Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
       udp.recovery.probes_due() > 0 ? detail::PathMtu::kBaseBytes : udp.mtu.bytes();
   const MutableBytes room = out.first(std::min({out.size(), udp.mtu.bytes(), most}));
   if (closing) {
-    const std::size_t length = put_close(room, now);
+    const std::size_t length = put_close(answer_room(udp, room), now);
     udp.last_close.assign(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(length));
     udp.linger_until = now + (3 * udp.recovery.probe_timeout());
     state = SessionState::closing;
@@ -327,8 +334,9 @@ Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
   } else {
     udp.paced_until = next;
     // Who has moved hears no ACK until it answers: the window is no reason to wait.
-    if (udp.response_due) used = put_control(room, now);
-    if (used == 0 && udp.received.is_ack_due(now)) used = put_ack(room, now);
+    const MutableBytes answer = answer_room(udp, room);
+    if (udp.response_due) used = put_control(answer, now);
+    if (used == 0 && udp.received.is_ack_due(now)) used = put_ack(answer, now);
   }
   if (used > 0) udp.recovery.end_datagram(used, now);
   return {.bytes = used, .path = udp.path};
