@@ -113,6 +113,7 @@ constexpr std::string_view kStt = R"(sealine stt: many streams in one session, o
 usage: sealine stt listen URL | connect URL | forward URL -L ... [options]
 URL: udp://HOST:PORT, ws://HOST:PORT[/stt], or stt://HOST:PORT: both of them, UDP
 first and WebSocket where no datagram is answered. Both ends hold a seed.
+wss://HOST:PORT[/stt] dials a proxy with TLS that stands in front of a listener.
 listen without an action serves one stream on standard input and output.
 
   --seed-file FILE            the seed; see: sealine key new
