@@ -4,7 +4,7 @@
 // a certificate with ECDSA P-256 that the client verifies.
 //   cc=cubic|bbr|bbr2|reno   congestion control (cubic)
 //   datagram=BYTES           of every full datagram (1472)
-//   window=BYTES             flow control, and what may wait to be acknowledged (8 MiB)
+//   window=BYTES             flow control, and what may wait to be acknowledged (1 MiB)
 //   ack=COUNT                packets for one acknowledgement (10; ngtcp2's own choice is 2)
 //   address=IP               the server's (127.0.0.1)
 #include "quic/tls.hpp"
@@ -73,7 +73,7 @@ struct Settings {
   static Settings from(const Options& options) {
     return {.congestion = algorithm(options.text("cc", "cubic")),
             .datagram_bytes = options.number("datagram", 1472),
-            .window_bytes = options.number("window", std::uint64_t{8} << 20U),
+            .window_bytes = options.number("window", std::uint64_t{1} << 20U),
             .packets_per_ack = options.number("ack", 10),
             .address = options.text("address", "127.0.0.1")};
   }

@@ -147,7 +147,7 @@ class Stt {
     stt::SessionConfig& session = options_.session;
     const std::string congestion = options.text("cc", "cubic");
     if (congestion == "bbr") {
-      session.recovery.congestion = stt::CongestionControl::bbr;
+      session.recovery.congestion = ::sealine::stt::CongestionControl::bbr;
     } else if (congestion != "cubic") {
       throw std::invalid_argument("no congestion control: " + congestion);
     }
