@@ -7,7 +7,7 @@
 #include "tests/sim/stx/lane.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
-#include "tests/sim/toy_engine.hpp"
+#include "tests/sim/stx/transfers.hpp"
 #include "tests/sim/violation.hpp"
 #include "tests/sim/watching_engine.hpp"
 
@@ -69,40 +69,11 @@ constexpr unsigned kTamperings = 2;  // of one path
 constexpr unsigned kCuts = 2;
 constexpr std::size_t kLanes = 2;
 
-/// What all replays share.
-struct Setting {
-  Setting() : engine(toy, book) {
-    DiceRng rng(7);
-    crypto::Psk secret;
-    rng.fill(secret.writable());
-    psk = std::make_shared<const crypto::Psk>(std::move(secret));
-    auto config = std::make_shared<stx::ServerHandshakeConfig>();
-    config->psks = {psk};
-    server = config;
-    small.resize(40);
-    Content::fill(1, 0, small);
-    large.resize(StxSource::kBlock + 30);
-    Content::fill(2, 0, large);
-    sparse.resize(2 * StxSource::kBlock + 30);
-    Content::fill(3, 0, MutableBytes(sparse).subspan(2 * StxSource::kBlock));
-  }
-
-  ToyEngine toy;
-  KeyBook book;
-  WatchingEngine engine;
-  std::shared_ptr<const crypto::Psk> psk;
-  std::shared_ptr<const stx::ServerHandshakeConfig> server;
-  stx::Limits limits;
-  Octets small;   ///< one block
-  Octets large;   ///< two
-  Octets sparse;  ///< two holes, and a block
-};
-
 /// A sender and a receiver, from the start.
 class Play {
  public:
   /// Where a path begins: one of these transfers, before or behind the first handshake.
-  static constexpr std::size_t kTransfers = 8;
+  static constexpr std::size_t kTransfers = Setting::kTransfers;
   static constexpr std::size_t kRoots = 2 * kTransfers;
   static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 4;
 
@@ -114,8 +85,8 @@ class Play {
 
   Play(Setting& setting, std::size_t root) : setting_(setting), client_rng_(1), server_rng_(2) {
     setting.book.clear();
-    sending_ = std::make_unique<StxSending>(draw(root % kTransfers), setting.limits, setting.engine,
-                                            setting.book);
+    sending_ = std::make_unique<StxSending>(setting.transfer(root % kTransfers, disk_),
+                                            setting.limits, setting.engine, setting.book);
     dial(0);
     if (root < kTransfers) return;
     for (int i = 0; i < 6 && !sending_->has_session(); ++i) {
@@ -324,54 +295,6 @@ class Play {
   }
 
  private:
-  static constexpr const char* kPeer = "p";
-
-  /// The sources of a transfer, and what the receiver has of them.
-  std::vector<StxSource> draw(std::size_t which) {
-    const auto source = [](std::string name, Octets content) {
-      StxSource made;
-      made.name = std::move(name);
-      made.content = std::move(content);
-      return made;
-    };
-    std::vector<StxSource> sources;
-    switch (which) {
-      case 0:
-        sources = {source("a", setting_.small)};
-        break;
-      case 1:
-        sources = {source("a", setting_.small), source("b", {})};
-        break;
-      case 2:
-        sources = {source("a", setting_.sparse)};
-        sources[0].has_holes = true;
-        break;
-      case 3:
-        sources = {source("a", setting_.small)};
-        sources[0].is_stream = true;
-        break;
-      case 4:
-        sources = {source("a", setting_.small)};
-        sources[0].pack = {10, 30};
-        break;
-      case 5:
-        sources = {source("a", setting_.large)};
-        break;
-      default: {  // the receiver has a part of it: the right one, or another
-        sources = {source("a", setting_.large)};
-        StxFile& file = disk_[StxReceiving::file_name(kPeer, sources[0].meta())];
-        file.block_log2 = StxSource::kBlockLog2;
-        file.part = setting_.large;
-        file.part.resize(StxSource::kBlock);
-        if (which == 7) file.part[9] ^= 1;
-        file.safe = file.part;
-        file.have = 1;
-        break;
-      }
-    }
-    return sources;
-  }
-
   void change_content() {
     Octets& content = sending_->sources[0].content;
     if (!content.empty()) content[0] ^= 0x10;
@@ -485,8 +408,8 @@ class Play {
       lane.server.opening.emplace(std::move(*lane.server.handshake).take());
       if (lane.number == 0) {
         if (receiving_) end_receiving(stx::Code::superseded);
-        receiving_ = std::make_unique<StxReceiving>(setting_.limits, kPeer, disk_, setting_.engine,
-                                                    setting_.book, Dice(5), now_);
+        receiving_ = std::make_unique<StxReceiving>(setting_.limits, Setting::kPeer, disk_,
+                                                    setting_.engine, setting_.book, Dice(5), now_);
         receiving_of_ = lane.server.opening->client.transfer;
         receiving_->add(lane);
       } else if (receiving_ && receiving_of_ == lane.server.opening->client.transfer) {
@@ -615,7 +538,7 @@ class Play {
       if (StxLane* const lane = find(number)) close(*lane, true);
     }
     for (const stx::ItemId item : sending_->take_finished()) {
-      judge_delivered(*sending_, item, kPeer, disk_);
+      judge_delivered(*sending_, item, Setting::kPeer, disk_);
     }
     if (sending_->over()) end_sending();
     if (receiving_) {

@@ -2,13 +2,13 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stx/handshake.hpp"
-#include "tests/sim/content.hpp"
 #include "tests/sim/dice.hpp"
 #include "tests/sim/pipe.hpp"
 #include "tests/sim/runner.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
+#include "tests/sim/stx/peer.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
 #include "tests/sim/violation.hpp"
@@ -28,20 +28,6 @@
 namespace sealine::sim {
 
 using namespace std::chrono_literals;
-
-/// Keys that all seeds share, as they play no part of chance.
-struct Keys {
-  explicit Keys(crypto::Engine& /*engine*/) {
-    DiceRng rng(42);
-    for (auto& psk : psks) {
-      crypto::Psk made;
-      rng.fill(made.writable());
-      psk = std::make_shared<const crypto::Psk>(std::move(made));
-    }
-  }
-
-  std::shared_ptr<const crypto::Psk> psks[4];
-};
 
 /// Senders and one receiver with its disk, over lanes that break, in virtual time.
 class World {
@@ -78,39 +64,6 @@ class World {
   static constexpr Duration kRetry = 250ms;
   static constexpr Duration kLongestRetry = 4s;
 
-  /// How likely what is, in one seed.
-  struct Rates {
-    bool is_liveness = false;  ///< faults stop, and then everything must arrive
-    unsigned tamper_permille = 0;
-    unsigned cut_permille = 0;
-    unsigned stall_permille = 0;
-    unsigned crash_permille = 0;
-    unsigned change_permille = 0;
-    unsigned rot_permille = 0;
-    unsigned tick_percent = 8;
-    std::size_t lanes = 1;
-    std::size_t capacity = 65536;
-    std::size_t dials = 100;  ///< connections at most, as they are the dear part
-  };
-
-  /// A sender, its connections and when it tries again.
-  struct Peer {
-    std::string name;
-    std::size_t psk = 0;
-    bool is_known = true;
-    std::unique_ptr<StxSending> sending;
-    std::vector<std::unique_ptr<StxLane>> lanes;
-    stx::TransferId transfer{};
-    TimePoint retry_at{};
-    unsigned failures = 0;
-  };
-
-  struct Session {
-    std::unique_ptr<StxReceiving> receiving;
-    Peer* peer = nullptr;
-    stx::TransferId transfer{};
-  };
-
   // --- what the seed decides
 
   void draw_rates(std::uint64_t seed) {
@@ -132,52 +85,6 @@ class World {
     }
   }
 
-  StxSource draw_source(std::size_t number) {
-    constexpr std::size_t kBlock = StxSource::kBlock;
-    StxSource source;
-    source.name = "f" + std::to_string(number);
-    const std::size_t sizes[] = {0,
-                                 1,
-                                 100,
-                                 kBlock - 1,
-                                 kBlock,
-                                 kBlock + 1,
-                                 3 * kBlock + 7,
-                                 5 * kBlock,
-                                 9 * kBlock,
-                                 dice_.between(1, 14 * kBlock)};
-    fill(source, dice_.pick(sizes));
-    const std::size_t kind = dice_.below(10);
-    if (kind == 0) {
-      for (std::size_t i = dice_.between(2, 6), at = 0; i-- > 0;) {
-        const std::size_t rest = source.content.size() - at;
-        const std::size_t size = i == 0 ? rest : dice_.below(rest + 1);
-        source.pack.push_back(static_cast<std::uint32_t>(size));
-        at += size;
-      }
-    }
-    source.is_stream = kind == 1 || kind == 2;
-    source.has_holes = kind == 3 || kind == 4;
-    source.is_padded = kind == 5;
-    if (source.has_holes) {
-      for (std::uint32_t i = 0; i < source.blocks(); ++i) {
-        if (dice_.chance(50)) empty(source, i);
-      }
-    }
-    return source;
-  }
-
-  void fill(StxSource& source, std::size_t size) {
-    source.content.resize(size);
-    Content::fill(++contents_, 0, source.content);
-  }
-
-  static void empty(StxSource& source, std::uint32_t block) {
-    const auto at = static_cast<std::ptrdiff_t>(block * StxSource::kBlock);
-    const auto size = static_cast<std::ptrdiff_t>(source.block(block).size());
-    std::fill_n(source.content.begin() + at, size, std::uint8_t{0});
-  }
-
   // --- events
 
   void step() {
@@ -195,7 +102,7 @@ class World {
     if (happens(rates_.rot_permille)) return rot();
     if (peers_.empty() || (peers_.size() < kPeers && dice_.chance(2))) return arrive();
     if (dice_.chance(rates_.tick_percent)) return tick();
-    Peer& peer = *peers_[dice_.below(peers_.size())];
+    StxPeer& peer = *peers_[dice_.below(peers_.size())];
     if (peer.lanes.empty()) return tick();
     StxLane& lane = *peer.lanes[dice_.below(peer.lanes.size())];
     const std::size_t what = dice_.below(20);
@@ -230,12 +137,12 @@ class World {
     if (std::ranges::any_of(peers_, [&](const auto& one) { return one->psk == psk; })) {
       return tick();
     }
-    auto peer = std::make_unique<Peer>();
+    auto peer = std::make_unique<StxPeer>();
     peer->psk = psk;
     peer->is_known = psk < kPeers;
     peer->name = "p" + std::to_string(++arrived_);
     std::vector<StxSource> sources;
-    for (std::size_t i = dice_.between(1, 6); i-- > 0;) sources.push_back(draw_source(i));
+    for (std::size_t i = dice_.between(1, 6); i-- > 0;) sources.push_back(sources_.draw(i));
     peer->sending = std::make_unique<StxSending>(std::move(sources), limits_, engine_, book_);
     rng_.fill(peer->transfer);
     peer->retry_at = now_;
@@ -290,7 +197,7 @@ class World {
 
   // --- connections
 
-  void dial(Peer& peer) {
+  void dial(StxPeer& peer) {
     note(4, peer.lanes.size());
     stx::LaneId number = 0;
     const auto is_taken = [&peer](stx::LaneId one) {
@@ -327,7 +234,7 @@ class World {
     pipe.write(ByteView(out).first(handshake.poll_transmit(out)));
   }
 
-  void to_server(Peer& peer, StxLane& lane, std::size_t count, bool is_always) {
+  void to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always) {
     Pipe& pipe = lane.up;
     note(5, pipe.size());
     if (!is_always && pipe.stalled_until > now_) return;
@@ -337,7 +244,7 @@ class World {
     if (!lane.server.opening) shake_server(peer, lane);
     while (lane.server.is_up()) {
       const auto size = StxLane::whole_frame(lane.server.inbox, stx::Side::client);
-      Session* const session = session_of(lane);
+      StxSession* const session = session_of(lane);
       if (!size || session == nullptr) return close_server(lane);
       if (*size == 0) break;
       const bool is_good = session->receiving->handle_frame(
@@ -351,7 +258,7 @@ class World {
     if (pipe.size() == 0 && pipe.is_ended) close_server(lane);
   }
 
-  void shake_server(Peer& peer, StxLane& lane) {
+  void shake_server(StxPeer& peer, StxLane& lane) {
     while (lane.server.is_open && !lane.server.opening) {
       std::size_t used = 0;
       const auto progress = lane.server.handshake->handle_bytes(lane.server.inbox, now_, used);
@@ -372,7 +279,7 @@ class World {
     }
   }
 
-  void join(Peer& peer, StxLane& lane) {
+  void join(StxPeer& peer, StxLane& lane) {
     const auto& said = lane.server.opening->client;
     require(said.lane == lane.number, "a lane has its number");
     ++counts_.lanes;
@@ -401,7 +308,7 @@ class World {
     sessions_.back().receiving->add(lane);
   }
 
-  void to_client(Peer& peer, StxLane& lane, std::size_t count, bool is_always) {
+  void to_client(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always) {
     Pipe& pipe = lane.down;
     note(6, pipe.size());
     if (!is_always && pipe.stalled_until > now_) return;
@@ -423,7 +330,7 @@ class World {
     if (pipe.size() == 0 && pipe.is_ended) close_client(peer, lane);
   }
 
-  void shake_client(Peer& peer, StxLane& lane) {
+  void shake_client(StxPeer& peer, StxLane& lane) {
     while (lane.client.is_open && !lane.client.opening) {
       std::size_t used = 0;
       const auto progress = lane.client.handshake->handle_bytes(lane.client.inbox, used);
@@ -454,13 +361,13 @@ class World {
     lane.down.is_ended = true;
     lane.up.is_deaf = true;
     lane.up.drop_all();
-    Session* const session = session_of(lane);
+    StxSession* const session = session_of(lane);
     if (session == nullptr) return;
     session->receiving->lane_ended(lane, now_);
     if (session->receiving->over()) end(*session);
   }
 
-  void close_client(Peer& peer, StxLane& lane) {
+  void close_client(StxPeer& peer, StxLane& lane) {
     if (!lane.client.is_open) return;
     lane.client.is_open = false;
     lane.up.is_ended = true;
@@ -473,13 +380,13 @@ class World {
     if (lane.number == 0 && !peer.sending->has_session()) try_again(peer);
   }
 
-  void try_again(Peer& peer) {
+  void try_again(StxPeer& peer) {
     const Duration pause = std::min(kRetry * (1U << std::min(peer.failures, 5U)), kLongestRetry);
     ++peer.failures;
     peer.retry_at = now_ + pause / 2 + std::chrono::milliseconds(dice_.below(100));
   }
 
-  Session* session_of(const StxLane& lane) {
+  StxSession* session_of(const StxLane& lane) {
     for (auto& session : sessions_) {
       if (std::ranges::find(session.receiving->lanes(), &lane) !=
           session.receiving->lanes().end()) {
@@ -490,17 +397,17 @@ class World {
   }
 
   /// A receiver's session is over: its connections are closed behind what was written.
-  void end(Session& session) {
+  void end(StxSession& session) {
     counts_.damaged += session.receiving->damaged;
     const std::vector<StxLane*> lanes = session.receiving->lanes();
     const StxReceiving* const gone = session.receiving.get();
-    std::erase_if(sessions_, [&](const Session& one) { return one.receiving.get() == gone; });
+    std::erase_if(sessions_, [&](const StxSession& one) { return one.receiving.get() == gone; });
     for (StxLane* lane : lanes) close_server(*lane);
   }
 
   // --- what must hold
 
-  void look_at(Peer& peer) {
+  void look_at(StxPeer& peer) {
     StxSending& sending = *peer.sending;
     sending.pump(peer.lanes, now_);
     for (const stx::LaneId number : sending.take_silent()) {
@@ -520,7 +427,7 @@ class World {
       try_again(peer);
     }
     for (std::size_t i = sessions_.size(); i-- > 0;) {
-      Session& session = sessions_[i];
+      StxSession& session = sessions_[i];
       if (session.peer != &peer) continue;
       session.receiving->pump(now_);
       judge(session);
@@ -533,19 +440,19 @@ class World {
                   [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
   }
 
-  void judge(Session& session) {
+  void judge(StxSession& session) {
     const bool is_present = session.transfer == session.peer->transfer;
     for (const auto& begun : session.receiving->take_begun()) {
       if (is_present) judge_begun(begun, *session.peer->sending, disk_);
     }
   }
 
-  void judge_delivered(const Peer& peer, stx::ItemId item) {
+  void judge_delivered(const StxPeer& peer, stx::ItemId item) {
     trace_.add(sim::judge_delivered(*peer.sending, item, peer.name, disk_));
     ++counts_.delivered;
   }
 
-  void count(const Peer& peer) {
+  void count(const StxPeer& peer) {
     counts_.blocks += peer.sending->blocks_sent;
     counts_.proved += peer.sending->resumed;
     for (const auto& source : peer.sending->sources) {
@@ -556,9 +463,9 @@ class World {
   /// Takes away senders that are done.
   void collect() {
     for (std::size_t i = 0; i < peers_.size();) {
-      Peer& peer = *peers_[i];
+      StxPeer& peer = *peers_[i];
       const bool is_idle = !peer.sending->has_session() && peer.lanes.empty() &&
-                           std::ranges::none_of(sessions_, [&](const Session& session) {
+                           std::ranges::none_of(sessions_, [&](const StxSession& session) {
                              return session.peer == &peer;
                            });
       const bool is_hopeless = !peer.is_known && peer.failures > 0;
@@ -577,7 +484,7 @@ class World {
 
   StxLane* any_lane() {
     if (peers_.empty()) return nullptr;
-    Peer& peer = *peers_[dice_.below(peers_.size())];
+    StxPeer& peer = *peers_[dice_.below(peers_.size())];
     return peer.lanes.empty() ? nullptr : peer.lanes[dice_.below(peer.lanes.size())].get();
   }
 
@@ -627,7 +534,7 @@ class World {
     note(10, 0);
     ++counts_.crashes;
     if (dice_.chance(30) && !peers_.empty()) {
-      Peer& peer = *peers_[dice_.below(peers_.size())];
+      StxPeer& peer = *peers_[dice_.below(peers_.size())];
       for (auto& lane : peer.lanes) close_client(peer, *lane);
       peer.sending->forget_session();
       return;
@@ -649,7 +556,7 @@ class World {
   void change() {
     note(11, 0);
     if (peers_.empty()) return;
-    Peer& peer = *peers_[dice_.below(peers_.size())];
+    StxPeer& peer = *peers_[dice_.below(peers_.size())];
     StxSource& source = peer.sending->sources[dice_.below(peer.sending->sources.size())];
     if (source.is_done || source.failed || source.is_stream || !source.pack.empty()) return;
     source.was_changed = true;
@@ -660,7 +567,7 @@ class World {
       return;
     }
     ++source.version;
-    fill(source, dice_.below(source.content.size() + 2 * StxSource::kBlock));
+    sources_.fill(source, dice_.below(source.content.size() + 2 * StxSource::kBlock));
   }
 
   /// Bits of a part rot, or the ledger is of another day.
@@ -671,7 +578,7 @@ class World {
     std::advance(entry, static_cast<std::ptrdiff_t>(dice_.below(disk_.size())));
     StxFile& file = entry->second;
     // What is being written now is the receiver's own.
-    const bool is_open = std::ranges::any_of(sessions_, [&](const Session& session) {
+    const bool is_open = std::ranges::any_of(sessions_, [&](const StxSession& session) {
       return entry->first.starts_with(session.receiving->peer() + "/");
     });
     if (file.is_finished || file.is_pack || is_open || file.part.empty()) return;
@@ -699,7 +606,7 @@ class World {
         throw Violation("all is delivered a minute after the last fault");
       }
       for (std::size_t i = 0; i < peers_.size(); ++i) {
-        Peer& peer = *peers_[i];
+        StxPeer& peer = *peers_[i];
         for (std::size_t k = 0; k < peer.lanes.size(); ++k) {
           to_server(peer, *peer.lanes[k], peer.lanes[k]->up.size(), true);
           to_client(peer, *peer.lanes[k], peer.lanes[k]->down.size(), true);
@@ -715,7 +622,7 @@ class World {
     }
   }
 
-  static void print(const Peer& peer) {
+  static void print(const StxPeer& peer) {
     std::printf("  %s: %s, %zu lanes, %u failures\n", peer.name.c_str(),
                 peer.sending->has_session() ? "in session" : "without a session", peer.lanes.size(),
                 peer.failures);
@@ -745,6 +652,7 @@ class World {
 
   const Keys& keys_;
   Dice dice_;
+  SourceMaker sources_{dice_};
   DiceRng rng_;
   KeyBook book_;
   WatchingEngine engine_;
@@ -755,11 +663,10 @@ class World {
   std::shared_ptr<const stx::ServerHandshakeConfig> server_;
   stx::NonceMemory nonces_;
   StxDisk disk_;
-  std::vector<std::unique_ptr<Peer>> peers_;
-  std::vector<Session> sessions_;
+  std::vector<std::unique_ptr<StxPeer>> peers_;
+  std::vector<StxSession> sessions_;
   std::size_t dialed_ = 0;
   std::uint64_t arrived_ = 0;
-  std::uint64_t contents_ = 0;
   Trace trace_;
   Counts counts_;
 };
