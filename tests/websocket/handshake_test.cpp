@@ -124,6 +124,17 @@ TEST(WebSocketServer, RefusesWhatTheRfcForbids) {
             std::string::npos);
 }
 
+TEST(WebSocketServer, WhatBeginsNoLineIsRefusedAtOnce) {
+  for (const std::string_view bytes : {std::string_view("\x16", 1), std::string_view("\0", 1),
+                                       std::string_view("\r", 1), std::string_view(" GET")}) {
+    const Judged judged = judge(std::string(bytes));
+    EXPECT_EQ(judged.outcome, ServerHandshake::Outcome::refused);
+    EXPECT_EQ(status(judged), 400);
+  }
+  EXPECT_EQ(judge("G").outcome, ServerHandshake::Outcome::need_bytes);
+  EXPECT_EQ(judge("").outcome, ServerHandshake::Outcome::need_bytes);
+}
+
 TEST(WebSocketServer, OriginsPathsAndSubprotocols) {
   ServerPolicy policy;
   policy.origins = {"https://app.example"};
