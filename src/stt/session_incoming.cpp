@@ -253,7 +253,7 @@ void Session::Machine::handle_stream_message(Stream& stream, const ControlMessag
     stream.send_credit.raise(grant->limit);
     wake(stream);
   } else if (const auto* blocked = std::get_if<Blocked>(&message)) {
-    if (stream.receive_credit.limit() > blocked->at && !stream.credit_due) {
+    if (stream.receive_credit.next_limit() > blocked->at && !stream.credit_due) {
       stream.credit_due = true;
       control_due.push_back(stream.id);
     }

@@ -298,6 +298,31 @@ TEST(SttSession, CreditOfTheSessionIsSharedByItsStreams) {
   EXPECT_EQ(total, 6 * data.size());
 }
 
+TEST(SttSession, ManyMessagesAtOnceDoNotUseUpTheCreditUnfinished) {
+  for (const Transport transport : {Transport::websocket, Transport::udp}) {
+    SessionConfig config;
+    config.transport = transport;
+    Pair pair(config);
+    std::map<StreamId, std::size_t> delivered;
+    for (int i = 0; i < 20; ++i) {
+      const StreamId stream = *pair.a.open({.mode = StreamMode::unordered}, pair.now);
+      ASSERT_TRUE(pair.a.write(stream, pattern(kMaxMessageBytes), pair.now));
+      delivered[stream] = 0;
+    }
+    std::size_t all = 0;
+    for (int turns = 0; all < 20 * kMaxMessageBytes && turns < 2000; ++turns) {
+      pair.now += std::chrono::milliseconds(1);
+      pair.run();
+      for (auto& [stream, bytes] : delivered) {
+        const Bytes some = drained(pair, pair.b, stream);
+        bytes += some.size();
+        all += some.size();
+      }
+    }
+    for (const auto& [stream, bytes] : delivered) EXPECT_GE(bytes, kMaxMessageBytes) << stream;
+  }
+}
+
 TEST(SttSession, PrioritiesBeforeTurns) {
   Pair pair;
   pair.keep = true;

@@ -84,9 +84,14 @@ export class ReceiveCredit {
     return this.#consumed + this.#window >= this.#limit + this.#window / 2;
   }
 
+  /** What the next grant says. */
+  get nextLimit(): number {
+    return Math.max(this.#limit, this.#consumed + this.#window);
+  }
+
   /** The limit that the grant says: it is on its way, so it counts. */
   grant(now: number, roundTripMs: number): number {
-    this.#limit = Math.max(this.#limit, this.#consumed + this.#window);
+    this.#limit = this.nextLimit;
     if (this.#lastGrant !== undefined && now - this.#lastGrant < 2 * roundTripMs) {
       this.#window = Math.min(2 * this.#window, this.#most);
     }

@@ -119,7 +119,7 @@ export class SendStream {
     if (this.#mode === "ordered") return this.#waitingBytes > 0 && credit === 0;
     const message = this.#messages[0];
     if (message === undefined) return false;
-    return credit <= (message.isBegun ? 0 : messageCreditBytes);
+    return credit < this.#creditToBegin(message);
   }
 
   get #usesCredit(): boolean {
@@ -170,12 +170,9 @@ export class SendStream {
       const id = this.#nextId;
       return { id, offset: 0, bytes: nothing, fin: true, messageEnd: false, credit: 0 };
     }
-    const fixed = this.#usesCredit && !message.isBegun ? messageCreditBytes : 0;
-    let most = Math.min(room, message.bytes.length - message.sent);
-    if (this.#usesCredit) {
-      if (credit < fixed) return undefined;
-      most = Math.min(most, credit - fixed);
-    }
+    const cost = this.#creditToBegin(message);
+    if (credit < cost) return undefined;
+    const most = Math.min(room, message.bytes.length - message.sent);
     const bytes = message.bytes.subarray(message.sent, message.sent + most);
     const messageEnd = message.sent + most === message.bytes.length;
     // A message of mode unreliable is one frame or nothing.
@@ -186,7 +183,14 @@ export class SendStream {
       bytes,
       fin: false,
       messageEnd,
-      credit: this.#usesCredit ? fixed + most : 0,
+      credit: cost,
     };
+  }
+
+  // A message is begun only when all of it has credit, and takes it at once: only whole messages
+  // can be read, and only reading gives credit back, so that many begun ones could wait for ever.
+  #creditToBegin(message: Message): number {
+    if (!this.#usesCredit || message.isBegun) return 0;
+    return messageCreditBytes + message.bytes.length;
   }
 }

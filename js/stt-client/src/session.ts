@@ -474,7 +474,7 @@ export class Session {
         this.#wake(stream);
         break;
       case "blocked":
-        if (BigInt(stream.receiveCredit.limit) > message.at && !stream.creditDue) {
+        if (BigInt(stream.receiveCredit.nextLimit) > message.at && !stream.creditDue) {
           stream.creditDue = true;
           this.#streamsDue.push(stream.id);
         }

@@ -99,6 +99,12 @@ std::optional<Outgoing> SendStream::next_lost_fragment(std::size_t room) const {
   return frame;
 }
 
+// A message is begun only when all of it has credit, and takes it at once: only whole messages can
+// be read, and only reading gives credit back, so that many begun ones could wait for ever.
+std::uint64_t SendStream::credit_to_begin(const Message& message) const noexcept {
+  return uses_credit() && !message.is_begun ? kMessageCreditBytes + message.bytes.size() : 0;
+}
+
 std::optional<Outgoing> SendStream::next_message(std::size_t room, std::uint64_t credit) const {
   if (auto again = next_lost_fragment(room)) return again;
   Outgoing frame;
@@ -112,12 +118,9 @@ std::optional<Outgoing> SendStream::next_message(std::size_t room, std::uint64_t
   if (mode_ == StreamMode::unordered && message->id >= messages_.front().id + kMessageIdWindow) {
     return std::nullopt;  // until the oldest is there
   }
-  const std::uint64_t fixed = uses_credit() && !message->is_begun ? kMessageCreditBytes : 0;
-  std::uint64_t most = std::min<std::uint64_t>(message->bytes.size() - message->sent, room);
-  if (uses_credit()) {
-    if (credit < fixed) return std::nullopt;
-    most = std::min(most, credit - fixed);
-  }
+  const std::uint64_t cost = credit_to_begin(*message);
+  if (credit < cost) return std::nullopt;
+  const std::uint64_t most = std::min<std::uint64_t>(message->bytes.size() - message->sent, room);
   frame.id = message->id;
   frame.offset = message->sent;
   frame.bytes = ByteView(message->bytes).subspan(message->sent, static_cast<std::size_t>(most));
@@ -125,7 +128,7 @@ std::optional<Outgoing> SendStream::next_message(std::size_t room, std::uint64_t
   // A message of mode unreliable is one frame or nothing.
   if (mode_ == StreamMode::unreliable && !frame.message_end) return std::nullopt;
   if (frame.bytes.empty() && !frame.message_end) return std::nullopt;
-  frame.credit = uses_credit() ? fixed + most : 0;
+  frame.credit = cost;
   return frame;
 }
 
@@ -254,7 +257,7 @@ bool SendStream::is_blocked(std::uint64_t credit) const noexcept {
   if (mode_ == StreamMode::ordered) return lost_.is_empty() && written_ > sent_ && credit == 0;
   if (!has_unsent() || !with_losses_.empty()) return false;
   const Message& message = messages_[index_of(next_unsent_).value()];
-  return credit <= (message.is_begun ? 0 : kMessageCreditBytes);
+  return credit < credit_to_begin(message);
 }
 
 }  // namespace sealine::stt::detail

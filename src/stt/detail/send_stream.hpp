@@ -106,6 +106,7 @@ class SendStream {
 
   [[nodiscard]] bool has_unsent() const noexcept { return next_unsent_ < next_id_; }
 
+  [[nodiscard]] std::uint64_t credit_to_begin(const Message& message) const noexcept;
   [[nodiscard]] bool has_losses(std::uint64_t id) const noexcept;
   void sent_message(const Outgoing& frame);
   void trim_losses();
