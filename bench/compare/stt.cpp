@@ -182,14 +182,7 @@ class Stt {
 
   Channel accept() {
     if (is_session_each_) accept_session();
-    for (;;) {
-      if (!session_) accept_session();
-      auto [code, stream] = wait_for<stt::Stream>(
-          context_, [&](auto done) { session_->async_accept(std::move(done)); });
-      if (!code) return {context_, session_, std::move(stream), frames_};
-      if (code != net::error::eof) check(code);
-      session_.reset();
-    }
+    return accept_stream();
   }
 
   Channel connect() {
@@ -222,6 +215,17 @@ class Stt {
   void open_endpoint(const ByteArray<kSeedBytes>& seed) {
     options_.seed = std::make_shared<const stc::Seed>(seed);
     endpoint_.emplace(context_.get_executor(), options_);
+  }
+
+  Channel accept_stream() {
+    for (;;) {
+      if (!session_) accept_session();
+      auto [code, stream] = wait_for<stt::Stream>(
+          context_, [&](auto done) { session_->async_accept(std::move(done)); });
+      if (!code) return {context_, session_, std::move(stream), frames_};
+      if (code != net::error::eof) check(code);
+      session_.reset();
+    }
   }
 
   // The former session goes once the other end has the new one, and so has all of the former.
@@ -271,10 +275,17 @@ class Stt {
     std::optional<Stopwatch> watch;
     std::uint64_t received = 0;
     std::size_t ended = 0;
+    // A stream is there once it is written to: all sessions before the first of them.
+    std::vector<std::shared_ptr<stt::Session>> sessions;
+    for (std::size_t index = 0; is_session_each_ && index < work.connection_count; ++index) {
+      accept_session();
+      sessions.push_back(session_);
+    }
     std::vector<Channel> channels;
     channels.reserve(work.connection_count);  // none of them moves while it reads
     for (std::size_t index = 0; index < work.connection_count; ++index) {
-      channels.push_back(accept());
+      if (is_session_each_) session_ = std::move(sessions[index]);
+      channels.push_back(accept_stream());
       // At once: what nobody reads takes the credit of the session.
       channels.back().receive_all(buffer, [&](std::size_t count) {
         if (!watch) watch.emplace();
@@ -312,7 +323,16 @@ class Stt {
     }
     nlohmann::json report =
         transfer_report(total * message.size(), watch.wall_s(), watch.cpu_used_s());
-    for_each_session(channels, [this](stt::Session& session) { drain(session); });
+    // All at once: on UDP each lingers for those of its last words that were lost.
+    std::size_t draining = 0;
+    for_each_session(channels, [&draining](stt::Session& session) {
+      ++draining;
+      session.async_drain([&draining](const error_code& code) {
+        check(code);
+        --draining;
+      });
+    });
+    while (draining > 0) run_once(context_);
     return report;
   }
 
