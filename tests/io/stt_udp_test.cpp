@@ -251,9 +251,10 @@ TEST(SttUdp, AContextMayGoBeforeItsSessions) {
 TEST(SttUdp, SessionsAreLimitedInNumber) {
   EndpointOptions few = options();
   few.listener.connections = 2;
+  Udp net(few);
   EndpointOptions impatient = options();
   impatient.handshake_timeout = std::chrono::milliseconds(100);
-  Udp net(few, impatient);
+  Endpoint third(net.context.get_executor(), impatient);
   std::vector<Session> kept;
   net.run([&]() -> Task {
     for (int i = 0; i < 2; ++i) {
@@ -262,7 +263,7 @@ TEST(SttUdp, SessionsAreLimitedInNumber) {
       kept.push_back(std::move(b));
     }
     error_code ec;
-    co_await net.client.async_connect(net.url(), net::redirect_error(use_awaitable, ec));
+    co_await third.async_connect(net.url(), net::redirect_error(use_awaitable, ec));
     EXPECT_EQ(ec, make_error_code(Errc::peer_fell_silent)) << ec.message();
   });
   ASSERT_FALSE(net.failures.empty());
@@ -302,6 +303,13 @@ class Both : public Loopback {
       : Loopback(std::move(server_options), std::move(client_options), Scheme::stt) {}
 };
 
+// Only what is known at once ends its wait.
+EndpointOptions patient() {
+  EndpointOptions result = options();
+  result.fall_back_after = std::chrono::hours(1);
+  return result;
+}
+
 EndpointOptions hasty(std::uint8_t seed = 7) {
   EndpointOptions result = options(seed);
   result.fall_back_after = std::chrono::milliseconds(50);
@@ -309,7 +317,7 @@ EndpointOptions hasty(std::uint8_t seed = 7) {
 }
 
 TEST(SttBoth, OnePortNumberAndDatagramsFirst) {
-  Both net;
+  Both net(options(), patient());
   EXPECT_EQ(net.server.local_endpoints().size(), 1U);
   net.run([&]() -> Task {
     auto [ours, theirs] = co_await net.pair();
@@ -324,7 +332,7 @@ TEST(SttBoth, OnePortNumberAndDatagramsFirst) {
 }
 
 TEST(SttBoth, WebSocketAtOnceWhereThePortIsClosed) {
-  Loopback net;  // WebSocket alone
+  Loopback net(options(), patient());  // it listens to WebSocket alone
   net.run([&]() -> Task {
     Url url = net.url();
     url.scheme = Scheme::stt;
@@ -333,10 +341,8 @@ TEST(SttBoth, WebSocketAtOnceWhereThePortIsClosed) {
       theirs = co_await net.server.async_accept(use_awaitable);
       co_await echo_all(net, theirs);
     });
-    const auto began = std::chrono::steady_clock::now();
     Session ours = co_await net.client.async_connect(url, use_awaitable);
     EXPECT_EQ(ours.connected().scheme, Scheme::ws);
-    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(1400));
     co_await expect_echo(ours, pattern(100000), net);
   });
 }
@@ -367,7 +373,7 @@ TEST(SttBoth, AnotherSeedIsRefusedByWebSocketInTheEnd) {
 }
 
 TEST(SttBoth, NobodyAtAll) {
-  Both net;
+  Both net(options(), patient());
   const Url gone = net.url();
   net.server.close();
   net.run([&]() -> Task {
