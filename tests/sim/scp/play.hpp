@@ -121,8 +121,9 @@ struct Setting {
 /// Both ends of a channel, from the start.
 class Play {
  public:
-  /// Where a path begins: a mode, with reconnecting or without, before or behind the handshake.
-  static constexpr std::size_t kRoots = 20;
+  /// Where a path begins: a mode, with reconnecting or without, before or behind the handshake; or
+  /// the client dials again, since the connection was lost with a message of each end.
+  static constexpr std::size_t kRoots = 25;
   static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
 
   static std::string name(std::uint8_t code) {
@@ -132,13 +133,24 @@ class Play {
   }
 
   Play(Setting& setting, std::size_t root)
-      : setting_(setting), client_rng_(1), server_rng_(2), config_(setting.clients[root % 10]) {
+      : setting_(setting),
+        client_rng_(1),
+        server_rng_(2),
+        config_(setting.clients[root < 20 ? root % 10 : root - 15]) {
     setting.book.clear();
     auto client = scp::ChannelEnd::connect(config_, setting.engine, client_rng_, now_);
     require(client.has_value(), "a client can be made");
     client_.emplace(std::move(*client), setup(true, 1), setting.book, Dice(4));
     dial();
     if (root >= 10) deliver_all();
+    if (root < 20) return;
+    client_->send(now_);
+    server_->send(now_);
+    disconnect();
+    time_out();
+    check();
+    require(is_connected_, "a client that is lost dials again");
+    start_ = now_;
   }
 
   [[nodiscard]] bool is_possible(std::uint8_t code) const {
@@ -336,7 +348,7 @@ class Play {
       if (end->was_aborted() || end->close_asked()) return true;
       if (outcome && outcome->code != scp::Code::normal) return true;
     }
-    return client_->resumed() == 0 && now_ != TimePoint(kStart);
+    return client_->resumed() == 0 && now_ != start_;
   }
 
   void dial() {
@@ -490,7 +502,7 @@ class Play {
   /// No false alarms: a channel that does not end well has a cause.
   void check_outcome(const ScpEnd& end, const ScpEnd* other) const {
     const scp::Code code = end.channel().outcome()->code;
-    const bool has_passed = now_ != TimePoint(kStart);
+    const bool has_passed = now_ != start_;
     const bool peer_over =
         other == nullptr || other->is_over() || other->was_aborted() || other->close_asked();
     const bool is_right =
@@ -511,6 +523,7 @@ class Play {
   DiceRng server_rng_;
   const scp::ClientConfig& config_;
   TimePoint now_{kStart};
+  TimePoint start_{kStart};  ///< of the path
   Queue up_;
   Queue down_;
   std::optional<ScpEnd> client_;
