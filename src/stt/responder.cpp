@@ -24,6 +24,7 @@ using CookieKey = Secret<32, struct SttCookieKeyTag>;
 using HelloName = std::pair<NodeId, ByteArray<32>>;  ///< who, and its nonce
 
 constexpr std::size_t kMaxRatedAddresses = 4096;
+constexpr std::size_t kPortBytes = 2;
 
 Bytes copy_of(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
 
@@ -86,7 +87,10 @@ struct Responder::Machine {
     return right;
   }
 
-  bool is_over_rate(ByteView address, TimePoint now) {
+  // Of an address with all of its ports: they cost nobody anything.
+  bool is_over_rate(ByteView address_and_port, TimePoint now) {
+    SEALINE_ASSERT(address_and_port.size() > kPortBytes);
+    const ByteView address = address_and_port.first(address_and_port.size() - kPortBytes);
     if (rates.size() >= kMaxRatedAddresses) {
       std::erase_if(rates, [now](const auto& row) {
         return now - row.second.second >= std::chrono::seconds(1);

@@ -271,6 +271,51 @@ TEST(SttHandshake, AFlippedBitEndsInNothing) {
 }
 
 // T8: HELLO again, AUTH_PROOF again, a whole flight again in another session.
+// Over UDP what is wrong is passed over, without a word, and the right message counts behind it.
+TEST(SttHandshake, AFlippedBitCostsNothingOverUdp) {
+  Ends ends;
+  ends.transport = Transport::udp;
+  Responder responder = ends.responder(ends.seeded);
+  Initiator initiator = ends.initiator(ends.seeded);
+  const auto flips = [](const Bytes& message, const auto& is_taken) {
+    for (std::size_t bit = 0; bit < message.size() * 8; ++bit) {
+      Bytes wrong = message;
+      wrong[bit / 8] ^= static_cast<std::uint8_t>(1U << (bit % 8));
+      EXPECT_FALSE(is_taken(std::move(wrong))) << "bit " << bit;
+    }
+  };
+  const auto by_responder = [&](Bytes wrong) {
+    const Answer back = deliver(ends, responder, std::move(wrong));
+    return back.result.has_value() || !back.bytes.empty();
+  };
+  const auto by_initiator = [&](Bytes wrong) {
+    return answer(initiator, std::move(wrong)).has_value() || !sent(initiator).empty();
+  };
+
+  const Bytes hello = sent(initiator);
+  // The first bytes behind the type are the dial's own id: it names a dial and proves nothing.
+  Bytes renamed = hello;
+  renamed[3] ^= 1U;
+  Responder another = ends.responder(ends.seeded);
+  EXPECT_FALSE(answer(initiator, deliver(ends, another, renamed).bytes));
+  flips(hello, [&](Bytes wrong) {
+    const bool is_named_alike =
+        std::equal(hello.begin() + 3, hello.begin() + 11, wrong.begin() + 3);
+    return is_named_alike && by_responder(std::move(wrong));
+  });
+  EXPECT_EQ(responder.half_open_count(), 0U);
+  const Bytes response = deliver(ends, responder, hello).bytes;
+  flips(response, by_initiator);
+  ASSERT_TRUE(answer(initiator, response));
+  const Bytes proof = sent(initiator);
+  flips(proof, by_responder);
+  Answer last = deliver(ends, responder, proof);
+  ASSERT_TRUE(last.result && last.result->established);
+  flips(last.bytes, by_initiator);
+  ASSERT_TRUE(answer(initiator, last.bytes));
+  EXPECT_EQ(std::move(initiator).take().session_id, last.result->established->session_id);
+}
+
 TEST(SttHandshake, Repeats) {
   Ends ends;
   Responder responder = ends.responder(ends.seeded);
@@ -392,6 +437,21 @@ TEST(SttHandshake, FullTablesAndFloods) {
     if (back.result && back.bytes.size() > 200) ++responses;
   }
   EXPECT_EQ(responses, 3);
+}
+
+TEST(SttHandshake, APortMoreIsNoAddressMore) {
+  Ends ends;
+  ends.config_r.limits.hellos_per_second = 3;
+  Responder responder = ends.responder(ends.seeded);
+  const auto is_answered = [&](std::uint8_t host, std::uint8_t port) {
+    Initiator initiator = ends.initiator(ends.seeded);
+    const Bytes address{127, 0, 0, host, 0x23, port};
+    return deliver(ends, responder, sent(initiator), kStart, address).bytes.size() > 200;
+  };
+  int responses = 0;
+  for (std::uint8_t port = 0; port < 10; ++port) responses += is_answered(1, port) ? 1 : 0;
+  EXPECT_EQ(responses, 3);
+  EXPECT_TRUE(is_answered(2, 0));
 }
 
 TEST(SttHandshake, UdpRepeatsUntilItsTimeIsOver) {

@@ -104,7 +104,7 @@ class SEALINE_API Initiator {
 
 /// Where a frame came from.
 struct Origin {
-  ByteView address;  ///< address and port, in any fixed form
+  ByteView address;  ///< in any fixed form, then two bytes of port
   Transport transport{};
   std::size_t datagram_bytes = 0;
 };
