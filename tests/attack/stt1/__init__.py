@@ -8,9 +8,11 @@ tool (every step can be taken apart, edited and sent out of turn). It is no prod
     frames       heads, protection, control messages, ranges of ACK, rotation
     handshake    HELLO, RETRY, RESPONSE, AUTH_PROOF, FINAL, both roles
     websocket    just enough framing to carry frames, right or wrong
-    peer         a session on a socket, dialling
+    peer         a session on a WebSocket, dialling
+    datagram     a session on UDP, dialling and answering
+    relay        a path that loses, alters, delays and moves datagrams
 """
 
-from . import frames, handshake, stc, tlv, websocket  # noqa: F401
+from . import datagram, frames, handshake, relay, stc, tlv, websocket  # noqa: F401
 from .handshake import Fault, Initiator, Responder  # noqa: F401
 from .peer import Peer, connect  # noqa: F401

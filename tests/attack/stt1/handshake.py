@@ -105,8 +105,9 @@ class Initiator:
 
     def __init__(self, seed: bytes, *, node_id: bytes | None = None, eph: KeyPair | None | bool = True,
                  timestamp: int | None = None, nonce: bytes | None = None, handshake_id: bytes | None = None,
-                 suite: int = 1, capabilities: tuple = ("websocket", "streaming"), pad: int | None = None):
-        self.prk0 = stc.seed_key(seed)
+                 suite: int = 1, capabilities: tuple = ("websocket", "streaming"), pad: int | None = None,
+                 fill: int | None = None):
+        self.prk0, self.fill = stc.seed_key(seed), fill
         self.node_id = node_id or os.urandom(32)
         self.eph = KeyPair() if eph is True else eph or None
         self.handshake_id = handshake_id or os.urandom(8)
@@ -121,6 +122,10 @@ class Initiator:
         self.schedule: Schedule | None = None
 
     def commit(self) -> None:
+        """Where its datagram has to be `fill` bytes, pad makes it that long."""
+        if self.fill is not None:
+            self.hello |= {"pad": bytes(128), "commitment": bytes(32)}
+            self.hello["pad"] = bytes(max(0, self.fill - len(self.hello_frame()) + 128))
         self.hello["commitment"] = commitment_of(self.prk0, self.hello)
 
     def hello_frame(self) -> bytes:
