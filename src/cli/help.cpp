@@ -111,9 +111,8 @@ constexpr std::string_view kStt = R"(sealine stt: many streams in one session, o
   client$ sealine stt forward stt://server:9001 -L 8000:localhost:80
 
 usage: sealine stt listen URL | connect URL | forward URL -L ... [options]
-URL: udp://HOST:PORT, ws://HOST:PORT[/stt], or stt://HOST:PORT: both of them, UDP
-first and WebSocket where no datagram is answered. Both ends hold a seed.
-wss://HOST:PORT[/stt] dials a proxy with TLS that stands in front of a listener.
+URL: udp://HOST:PORT, ws://HOST:PORT[/stt] (wss:// dials a proxy with TLS), or
+stt://HOST:PORT: UDP, or WebSocket if no datagram passes. Both hold a seed.
 listen without an action serves one stream on standard input and output.
 
   --seed-file FILE            the seed; see: sealine key new

@@ -167,7 +167,7 @@ class TlsFront {
         error_code ignored;
         far->shutdown(Tcp::socket::shutdown_send, ignored);
       });
-      net_.beside([near, far, this]() -> Task {
+      net_.beside([near, far]() -> Task {
         co_await relay(*far, *near);
         error_code ignored;
         co_await near->async_shutdown(net::redirect_error(use_awaitable, ignored));
