@@ -117,6 +117,20 @@ void Session::Machine::handle_ack(const Ack& ack, TimePoint now) {
     return;
   }
   datagrams->received.set_round_trip(datagrams->recovery.smoothed_rtt());
+  choose_ack_frequency();
+}
+
+// What waits for its ACK at the other end is no part of what fills the path: of a small window ten
+// frames are too much. Eight ACKs for a window, then, at least one for two frames.
+void Session::Machine::choose_ack_frequency() {
+  detail::Datagrams& udp = *datagrams;
+  const std::size_t window = udp.recovery.window_bytes() / udp.mtu.bytes();
+  const auto best = static_cast<std::uint16_t>(
+      std::clamp<std::size_t>(window / 8, 2, detail::kUsualAckFrequency));
+  const bool is_far_off = best * 3 <= udp.acks_every * 2 || best * 2 >= udp.acks_every * 3;
+  if (!is_far_off) return;
+  udp.acks_every = best;
+  udp.ack_frequency_due = true;
 }
 
 // What became of a datagram tells how large they may be.
@@ -154,6 +168,7 @@ void Session::Machine::handle_lost(const SentFrame& frame) {
   if ((frame.carried & carried::kRotate) != 0) sending.handle_lost();
   if ((frame.carried & carried::kRotated) != 0) rotated_due = receiving.last_answer();
   if ((frame.carried & carried::kSessionCredit) != 0) session_credit_due = true;
+  if ((frame.carried & carried::kAckFrequency) != 0) datagrams->ack_frequency_due = true;
   Stream* stream = frame.stream == 0 ? nullptr : find(frame.stream);
   if (stream == nullptr) return;
   if (frame.is_data) {

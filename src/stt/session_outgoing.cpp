@@ -170,6 +170,14 @@ std::size_t Session::Machine::put_control(MutableBytes out, TimePoint now) {
   if (is_udp() && datagrams->response_due && put(*datagrams->response_due, 0)) {
     datagrams->response_due.reset();
   }
+  if (is_udp() && datagrams->ack_frequency_due) {
+    const auto delay = std::min<Duration>(std::chrono::milliseconds(25), round_trip_now() / 4);
+    const AckFrequency wish{
+        .packets = datagrams->acks_every,
+        .max_delay_us = static_cast<std::uint32_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(delay).count())};
+    datagrams->ack_frequency_due = !put(wish, carried::kAckFrequency);
+  }
   if (pong_due && put(Pong{*pong_due}, 0)) pong_due.reset();
   if (ping_due && put(Ping{*ping_due}, carried::kPing)) {
     ping = {.nonce = *ping_due, .at = now};

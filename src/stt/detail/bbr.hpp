@@ -36,8 +36,9 @@ class Bbr final : public Congestion {
   static constexpr std::uint64_t kUnbounded = std::numeric_limits<std::uint64_t>::max();
   static constexpr double kUnboundedRate = std::numeric_limits<double>::infinity();
   static constexpr double kLossThreshold = 0.02;
-  static constexpr double kBeta = 0.7;       ///< of a reduction
-  static constexpr double kHeadroom = 0.15;  ///< of inflight_longterm, left to others
+  static constexpr double kLossDeviations = 2;  ///< standard ones, that are chance
+  static constexpr double kBeta = 0.7;          ///< of a reduction
+  static constexpr double kHeadroom = 0.15;     ///< of inflight_longterm, left to others
   static constexpr unsigned kFullRounds = 3;
   static constexpr double kFullGrowth = 1.25;
   static constexpr unsigned kStartupLossEvents = 6;

@@ -16,6 +16,9 @@
 
 namespace sealine::stt::detail {
 
+/// An ACK for so many frames, where nobody asks for anything else.        spec: stt.md#ack-policy
+inline constexpr std::uint16_t kUsualAckFrequency = 10;
+
 /// An address that the peer's newest frame came from, not proven yet.        spec:
 /// stt.md#migration
 struct PathCandidate {
@@ -50,6 +53,8 @@ struct Datagrams {
   TimePoint heard_at{};  ///< when the input came that is being handled
   std::optional<PathCandidate> candidate;
   std::optional<PathResponse> response_due;
+  std::uint16_t acks_every = kUsualAckFrequency;  ///< as we have asked
+  bool ack_frequency_due = false;
   std::optional<TimePoint> paced_until;  ///< something waits for its turn
   std::vector<std::uint8_t> last_close;  ///< our CLOSE, said again to whatever still comes
   bool close_due = false;

@@ -37,13 +37,13 @@ TimePoint Pacer::next_send(TimePoint now) const noexcept {
 
 std::size_t Pacer::train_bytes() const noexcept {
   const auto bytes = static_cast<std::size_t>(rate_ / kTrainsPerSecond);
-  return std::max(std::min(bytes, kMaxTrainBytes), 2 * datagram_bytes_);
+  return std::max(std::min({bytes, most_bytes_, kMaxTrainBytes}), 2 * datagram_bytes_);
 }
 
 double Pacer::tokens_at(TimePoint now) const noexcept {
   if (now <= filled_) return tokens_;
   const double seconds = static_cast<double>((now - filled_).count()) / kNanosecondsPerSecond;
-  const auto late_bytes = static_cast<std::size_t>(rate_ / kTrainsPerSecond);
+  const auto late_bytes = std::min(static_cast<std::size_t>(rate_ / kTrainsPerSecond), most_bytes_);
   const auto most = static_cast<double>(train_bytes() + late_bytes);
   return std::max(tokens_, std::min(tokens_ + (seconds * static_cast<double>(rate_)), most));
 }

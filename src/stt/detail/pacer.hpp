@@ -25,11 +25,14 @@ class Pacer {
 
   void set_datagram_bytes(std::size_t bytes) noexcept { datagram_bytes_ = bytes; }
 
+  /// No train is larger, but for two datagrams: of a path whose queue has shown to be short.
+  void set_most(std::size_t bytes) noexcept { most_bytes_ = bytes; }
+
   void handle_sent(std::size_t bytes, TimePoint now) noexcept;
 
   /// When the next datagram may go: a train goes out whole, then its time passes.
   [[nodiscard]] TimePoint next_send(TimePoint now) const noexcept;
-  /// clamp(rate x 1 ms, 2 datagrams, 64 KiB)
+  /// clamp(rate x 1 ms, 2 datagrams, 64 KiB), and no more than set_most says
   [[nodiscard]] std::size_t train_bytes() const noexcept;
 
  private:
@@ -37,6 +40,7 @@ class Pacer {
 
   std::uint64_t rate_ = 1;
   std::size_t datagram_bytes_;
+  std::size_t most_bytes_ = kMaxTrainBytes;
   double tokens_;  ///< bytes that may go; below zero: sent without asking
   TimePoint filled_;
   bool is_in_train_;

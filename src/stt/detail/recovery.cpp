@@ -20,6 +20,7 @@ namespace {
 constexpr std::uint64_t kMinReorder = 3;  // datagrams
 constexpr std::uint64_t kMaxReorder = 16;
 constexpr unsigned kProbes = 2;
+constexpr std::size_t kTrainsPerWindow = 8;  // at least, once the path has lost something
 constexpr unsigned kMaxBackoff = 16;
 constexpr Duration kLongestProbeTimeout = std::chrono::seconds(60);
 constexpr int kPersistentTimeouts = 3;
@@ -48,7 +49,14 @@ struct Recovery::State {
         sampler(now),
         congestion(make_congestion(chosen, now)),
         pacer(congestion->window_bytes(), chosen.datagram_bytes, now) {
+    pace(now);
+  }
+
+  // Where the path has lost something its queue may be shorter than a train of 1 ms.
+  void pace(TimePoint now) noexcept {
     pacer.set_rate(congestion->pacing_rate(), now);
+    pacer.set_most(has_lost ? congestion->window_bytes() / kTrainsPerWindow
+                            : Pacer::kMaxTrainBytes);
   }
 
   // What one ACK, or one timeout, brings.
@@ -125,6 +133,7 @@ struct Recovery::State {
   EcnValidator ecn;
   std::unique_ptr<Congestion> congestion;
   Pacer pacer;
+  bool has_lost = false;
   std::size_t in_flight = 0;
   std::optional<std::uint64_t> window_limited;  ///< the last datagram that filled the window
 
@@ -185,7 +194,7 @@ void Recovery::State::end_datagram(std::size_t datagram_bytes, TimePoint now) {
                          .is_app_limited = datagram.mark.is_app_limited,
                          .is_window_limited = is_full});
     pacer.handle_sent(datagram_bytes, now);
-    pacer.set_rate(congestion->pacing_rate(), now);
+    pace(now);
   }
   trim(now);
 }
@@ -229,7 +238,7 @@ Result<> Recovery::State::handle_ack(const Ack& ack, FrameFates& fates, TimePoin
   detect_lost(fates, step);
   if (episode.take_undo()) congestion->on_spurious(now);
   give_rate_sample(step);
-  pacer.set_rate(congestion->pacing_rate(), now);
+  pace(now);
   trim(now);
   return {};
 }
@@ -363,6 +372,7 @@ void Recovery::State::lose_datagram(std::uint64_t number, FrameFates& fates, Ste
 void Recovery::State::tell_lost(SentDatagram& datagram, std::uint64_t number, const Step& step) {
   const bool begins = episode.handle_lost(number, next_datagram());
   datagram.is_counted_lost = true;
+  has_lost = true;
   datagram.episode = episode.number();
   sampler.handle_lost(datagram.bytes);
   congestion->on_lost({.now = step.now,
@@ -416,7 +426,7 @@ void Recovery::State::handle_timeout(FrameFates& fates, TimePoint now) {
     probes_due = kProbes;
     hand_back(fates);
   }
-  pacer.set_rate(congestion->pacing_rate(), now);
+  pace(now);
   trim(now);
 }
 
@@ -474,6 +484,7 @@ void Recovery::State::handle_new_path(TimePoint now) {
     sent.packets[number].is_in_flight = false;
   path_first_datagram = next_datagram();
   in_flight = 0;
+  has_lost = false;
   window_limited.reset();
   round_trip = RoundTrip(options.initial_rtt);
   first_round_trip.reset();
@@ -483,7 +494,7 @@ void Recovery::State::handle_new_path(TimePoint now) {
   ecn.handle_new_path();
   congestion = make_congestion(options, now);
   pacer = Pacer(congestion->window_bytes(), options.datagram_bytes, now);
-  pacer.set_rate(congestion->pacing_rate(), now);
+  pace(now);
   reorder = kMinReorder;
   backoff = 0;
 }

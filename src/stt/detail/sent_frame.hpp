@@ -19,6 +19,7 @@ inline constexpr std::uint16_t kReset = 0x040;
 inline constexpr std::uint16_t kStop = 0x080;
 inline constexpr std::uint16_t kAbandon = 0x100;
 inline constexpr std::uint16_t kMtuProbe = 0x200;
+inline constexpr std::uint16_t kAckFrequency = 0x400;
 }  // namespace carried
 
 /// What a frame that was sent had in it, for the day that it is acknowledged or lost: never its

@@ -135,6 +135,7 @@ struct Session::Machine {
   void handle_acked(const detail::SentFrame& frame);
   void handle_lost(const detail::SentFrame& frame);
   void handle_ack(const Ack& ack, TimePoint now);
+  void choose_ack_frequency();
   void handle_path_response(const PathResponse& response, TimePoint now);
   void notice_path(PacketNumber number, TimePoint now);
   [[nodiscard]] Duration round_trip_now() const noexcept;

@@ -46,7 +46,6 @@ class World {
         rng_(mix(seed) ^ 0x577),
         engine_(inner, book_),
         events_(events),
-        memory_before_(::mallinfo2().uordblks),
         links_{test::Link({}, mix(seed) ^ 1), test::Link({}, mix(seed) ^ 2)} {
     closes_ = seed % 4 == 3;
     draw_path();
@@ -473,6 +472,14 @@ class World {
   [[noreturn]] void fail(const char* invariant) {
     initiator().print("initiator");
     responder().print("responder");
+    for (auto& link : links_) {
+      const auto& c = link.counts();
+      std::printf("  link: mtu %zu, queue %zu; %llu sent, %llu too large, %llu queue full\n",
+                  link.settings().mtu_bytes, link.settings().queue_bytes,
+                  static_cast<unsigned long long>(c.sent),
+                  static_cast<unsigned long long>(c.too_large),
+                  static_cast<unsigned long long>(c.queue_full));
+    }
     throw Violation(invariant);
   }
 
@@ -486,7 +493,6 @@ class World {
   WatchingEngine engine_;
   std::uint64_t events_;
   std::uint64_t turns_ = 0;
-  std::size_t memory_before_;
   bool closes_ = false;
   bool moves_ = false;
   std::size_t mtu_ = 1472;
