@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 GROWTH_CONNECTIONS = (1, 1000)
 GROWTH_BYTES = 1 << 30
+LEAST_QUEUE_BYTES = 2 * 1500  # two packets: less is no queue
 
 
 class Failure(Exception):
@@ -76,7 +77,7 @@ class Path:
             f"rate_mbit={self.rate_mbit:g}",
             f"delay_ms={self.round_trip_ms / 2:g}",
             f"loss={self.loss:g}",
-            f"queue_bytes={int(self.queue * self.bytes_on_the_way)}",
+            f"queue_bytes={max(LEAST_QUEUE_BYTES, int(self.queue * self.bytes_on_the_way))}",
             f"seed={seed}",
         )
 
