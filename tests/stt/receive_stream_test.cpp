@@ -55,6 +55,22 @@ TEST(SttReceiveStream, NothingComesAfterAllWasAbandoned) {
   }
 }
 
+TEST(SttReceiveStream, NothingIsReadableOnceNobodyWantsIt) {
+  for (const bool is_reset : {false, true}) {
+    ReceiveStream stream(StreamMode::ordered);
+    const std::array<std::uint8_t, 9> bytes{7};
+    EXPECT_FALSE(stream.add({.bytes = bytes}, kEnough).fault);
+    EXPECT_EQ(stream.readable_bytes(), 9U);
+    if (is_reset) {
+      EXPECT_FALSE(stream.reset(20, kEnough).fault);
+    } else {
+      stream.stop();
+    }
+    EXPECT_EQ(stream.readable_bytes(), 0U);
+    EXPECT_FALSE(stream.is_readable());
+  }
+}
+
 // The writer gave up before it knew that all had arrived.
 TEST(SttReceiveStream, AResetBehindTheEndTakesNothingAway) {
   ReceiveStream stream(StreamMode::ordered);

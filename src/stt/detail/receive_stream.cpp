@@ -287,6 +287,7 @@ Read ReceiveStream::read(MutableBytes out) {
 }
 
 std::size_t ReceiveStream::readable_bytes() const noexcept {
+  if (stopped_) return 0;
   if (mode_ == StreamMode::ordered) {
     return static_cast<std::size_t>(there_.contiguous_end(read_) - read_);
   }

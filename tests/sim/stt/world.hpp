@@ -113,12 +113,14 @@ class World {
 
   stt::SessionConfig draw_config() {
     stt::SessionConfig config;
-    config.padding = dice_.pick({stt::Padding::none, stt::Padding::none, stt::Padding::none,
-                                 stt::Padding::fixed_1024, stt::Padding::full});
+    config.padding =
+        dice_.pick({stt::Padding::none, stt::Padding::none, stt::Padding::none,
+                    stt::Padding::fixed_128, stt::Padding::fixed_1024, stt::Padding::full});
     stt::Limits& limits = config.limits;
-    // Room for a message of each stream, so that none waits for the others' for ever.
+    // Room for some messages: one is begun with credit for all of it.
     limits.stream_window_bytes = static_cast<std::uint64_t>(dice_.pick({40'000, 262'144}));
-    limits.session_window_bytes = static_cast<std::uint64_t>(dice_.pick({400'000, 1'048'576}));
+    limits.session_window_bytes =
+        static_cast<std::uint64_t>(dice_.pick({50'000, 100'000, 1'048'576}));
     const std::uint64_t most = dice_.chance(50) ? 1 : 8;  // with auto-tuning or without
     limits.max_stream_window_bytes = most * limits.stream_window_bytes;
     limits.max_session_window_bytes = most * limits.session_window_bytes;
