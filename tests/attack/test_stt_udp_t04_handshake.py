@@ -139,8 +139,9 @@ class Handshakes(stt_udp_harness.UdpCase):
             peer.bye()
             source = peer.sock.getsockname()
         with self.server.prober(*source) as prober:
-            self.assertEqual([data for data in prober.answers_to(proof, proof) if data[2] == frames.AUTH], [],
-                             "when the session is over, it begins no other")
+            finals = lambda: [data for data in prober.answers_to(proof, proof) if data[2] == frames.AUTH]  # noqa: E731
+            st.wait_until(lambda: finals() == [], what="the session is over")
+            self.assertEqual(finals(), [], "and begins no other")
 
     def test_a_whole_flight_in_another_session(self) -> None:
         with self.server.session() as peer:
