@@ -35,6 +35,18 @@ TEST(SttPacer, ATrainIsAMillisecondTwoDatagramsAtLeast64KiBAtMost) {
   EXPECT_EQ(pacer.train_bytes(), 65536U);
 }
 
+// SPEC stt.md#congestion
+TEST(SttPacer, WhereTheQueueIsShortTrainsAreToo) {
+  Pacer pacer(0, kBytes, kStart);
+  pacer.set_rate(12500000, kStart);
+  pacer.set_most(4000);
+  EXPECT_EQ(pacer.train_bytes(), 4000U);
+  // Nor is more lateness made good.
+  EXPECT_EQ(train(pacer, kStart + seconds(1)), 7200U);
+  pacer.set_most(100);
+  EXPECT_EQ(pacer.train_bytes(), 2 * kBytes);
+}
+
 // SPEC stt.md#pacing
 TEST(SttPacer, TheFirstWindowGoesAtOnceThenTrainsInTheirTime) {
   Pacer pacer(12000, kBytes, kStart);
