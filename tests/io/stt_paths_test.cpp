@@ -133,6 +133,15 @@ TEST_F(SttPaths, ASessionGoesOnAtAnotherAddress) {
       EXPECT_EQ(moves, i);
     }
     EXPECT_EQ(moves_seen_here, 0);
+    // An address that has proved itself gets more than three times what comes from it.
+    const Bytes data = pattern(4 << 20U);
+    Stream out = theirs.open().value();
+    net.beside([&]() -> Task {
+      co_await net::async_write(out, net::buffer(data), use_awaitable);
+      co_await out.async_shutdown(use_awaitable);
+    });
+    Stream in = co_await ours.async_accept(use_awaitable);
+    EXPECT_TRUE(co_await read_to_end(in) == data);
   });
 }
 
