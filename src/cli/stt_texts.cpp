@@ -147,8 +147,7 @@ Outcome<Command> stt_options(const OptionTexts& t, SttOptions::Role role) {
   SEALINE_TRY(origins, origins_of(s));
   SEALINE_TRY(congestion, congestion_control(s.congestion));
   SEALINE_TRY(mtu_bytes, path_mtu(s.mtu));
-  const bool is_websocket =
-      url.scheme == io::stt::Scheme::ws || url.scheme == io::stt::Scheme::wss;
+  const bool is_websocket = url.scheme == io::stt::Scheme::ws || url.scheme == io::stt::Scheme::wss;
   if (is_websocket && !(s.congestion.empty() && s.mtu.empty())) {
     return usage(
         fmt::format("{} is for udp:// and stt://", s.mtu.empty() ? "--congestion" : "--mtu"));

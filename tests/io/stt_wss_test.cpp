@@ -88,6 +88,7 @@ TEST(SttWss, RefusesOlderTls) {
   EXPECT_EQ(dial(net, front.url("localhost")).code, Errc::tls_failed);
 }
 
+// SPEC websocket.md#wss
 TEST(SttWss, RefusesACertificateOfAnUnknownAuthority) {
   const OnlyAuthority authority;
   const Credentials stranger = make_credentials(nullptr, "");
