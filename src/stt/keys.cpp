@@ -6,6 +6,7 @@
 #include "sealine/stc/stc.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -36,10 +37,16 @@ crypto::Aead& EpochKeys::key_of(StreamId stream) {
 }
 
 ByteArray<12> EpochKeys::nonce_of(PacketNumber number) const noexcept {
-  ByteArray<12> nonce{};
-  std::ranges::copy(iv_.expose(), nonce.begin());
+  // In one word: g++ 12 goes byte by byte otherwise, for each frame.
+  ByteArray<12> nonce;
+  std::memcpy(nonce.data(), iv_.expose().data(), nonce.size());
   const ByteArray<8> counter = be_bytes(number);
-  for (std::size_t i = 0; i < counter.size(); ++i) nonce[4 + i] ^= counter[i];
+  std::uint64_t low = 0;
+  std::uint64_t mask = 0;
+  std::memcpy(&low, nonce.data() + 4, sizeof low);
+  std::memcpy(&mask, counter.data(), sizeof mask);
+  low ^= mask;
+  std::memcpy(nonce.data() + 4, &low, sizeof low);
   return nonce;
 }
 

@@ -116,8 +116,10 @@ void Session::Machine::record(const FrameHead& head, TimePoint now) {
   std::optional<TimePoint> keep_old_until;
   if (is_udp()) {
     record_datagram(head, now);
-    keep_old_until =
-        now + std::max<Duration>(3 * datagrams->recovery.probe_timeout(), kOldEpochTime);
+    if (head.epoch != receiving.epoch()) {
+      keep_old_until =
+          now + std::max<Duration>(3 * datagrams->recovery.probe_timeout(), kOldEpochTime);
+    }
   }
   if (receiving.handle_opened(head.epoch, head.number, keep_old_until)) {
     events.emplace_back(KeysRotated{.sender = other(role), .epoch = head.epoch});

@@ -178,10 +178,12 @@ TEST(SttReceivedPackets, APeerSetsTheFrequency) {
 }
 
 // SPEC stt.md#ack-policy
-TEST(SttReceivedPackets, WaitsAQuarterOfARoundTripAtMost25ms) {
+TEST(SttReceivedPackets, WaitsAQuarterOfARoundTripFrom1To25ms) {
   ReceivedPackets packets;
   record(packets, 0);
   EXPECT_EQ(packets.poll_timeout(), kStart + milliseconds(25));
+  packets.set_round_trip(microseconds(50));
+  EXPECT_EQ(packets.poll_timeout(), kStart + milliseconds(1));
   packets.set_round_trip(milliseconds(40));
   EXPECT_EQ(packets.poll_timeout(), kStart + milliseconds(10));
   packets.set_round_trip(milliseconds(400));

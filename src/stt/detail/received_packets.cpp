@@ -99,7 +99,8 @@ void ReceivedPackets::handle_ack_of(PacketNumber largest) noexcept {
 }
 
 void ReceivedPackets::set_round_trip(Duration smoothed) noexcept {
-  round_trip_delay_ = std::min(kMaxDelay, smoothed / 4);
+  // Not below the granularity of timers: an answer of the application takes the ACK along.
+  round_trip_delay_ = std::clamp<Duration>(smoothed / 4, kGranularity, kMaxDelay);
 }
 
 std::optional<PacketNumber> ReceivedPackets::largest() const noexcept { return largest_; }

@@ -54,6 +54,7 @@ class ReceivedPackets {
 
   static constexpr std::size_t kWords = kWindowPackets / 64;
   static constexpr Duration kMaxDelay = std::chrono::milliseconds(25);
+  static constexpr Duration kGranularity = std::chrono::milliseconds(1);
 
   std::array<std::uint64_t, kWords> seen_{};  ///< a bit for each of the newest, by number mod size
   std::optional<PacketNumber> largest_;
