@@ -276,7 +276,7 @@ TEST(SttUdp, NoiseIsAnsweredBySilence) {
   net.run([&]() -> Task {
     auto [ours, theirs] = co_await net.pair();
     const udp::endpoint server(net::ip::address_v4::loopback(), net.url().port);
-    for (const std::size_t size : {0, 1, 11, 12, 100, 1200, 1472, 9000}) {
+    for (const std::size_t size : {0U, 1U, 11U, 12U, 100U, 1200U, 1472U, 9000U}) {
       for (std::uint8_t type = 0; type < 7; ++type) {
         Bytes noise = pattern(size);
         if (size > 2) {
