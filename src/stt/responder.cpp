@@ -40,7 +40,7 @@ struct Responder::Machine {
   struct HalfOpen {
     Bytes address;
     Bytes hello;     ///< as it came, to know its repeat
-    Bytes response;  ///< the frame
+    Bytes response;  ///< the message
     unsigned repeats = 0;
     TimePoint until{};
     KeySchedule keys;
@@ -136,7 +136,7 @@ struct Responder::Machine {
 
     const HelloName name(hello.node_id, hello.nonce);
     if (const auto known = hellos.find(name); known != hellos.end()) {
-      return repeat_response(known->second, tlv, origin, out);
+      return repeat_response(known->second, frame, tlv, origin, out);
     }
     if (hello.cookie) {
       if (!is_right_cookie(hello, origin.address)) return fail(Errc::hello_not_authentic);
@@ -151,8 +151,10 @@ struct Responder::Machine {
     return respond(frame, std::move(hello), tlv, origin, now, out);
   }
 
-  Result<Reply> repeat_response(const SessionId& id, ByteView tlv, const Origin& origin,
-                                MutableBytes out) {
+  // The id of the dial is not authentic: a copy that had another one, and came first, must not take
+  // the answer with it.
+  Result<Reply> repeat_response(const SessionId& id, const FrameView& frame, ByteView tlv,
+                                const Origin& origin, MutableBytes out) {
     const auto found = half_open.find(id);
     if (found == half_open.end()) return fail(Errc::wrong_state);
     HalfOpen& entry = found->second;
@@ -162,8 +164,9 @@ struct Responder::Machine {
       return fail(Errc::wrong_state);
     }
     ++entry.repeats;
-    std::ranges::copy(entry.response, out.begin());
-    return Reply{.reply_bytes = entry.response.size(), .established = std::nullopt};
+    const std::size_t length =
+        detail::encode_frame(FrameType::handshake, frame.head.session_id, entry.response, out);
+    return Reply{.reply_bytes = length, .established = std::nullopt};
   }
 
   Result<Reply> retry(const FrameView& frame, const Hello& hello, const Origin& origin,
@@ -192,13 +195,14 @@ struct Responder::Machine {
     } while (half_open.contains(keys->session_id()) || standing.contains(keys->session_id()));
     keys->seal_challenge(rng, response);
 
-    const std::size_t length = detail::encode_frame(FrameType::handshake, frame.head.session_id,
-                                                    response.encode(true), out);
+    Bytes message = response.encode(true);
+    const std::size_t length =
+        detail::encode_frame(FrameType::handshake, frame.head.session_id, message, out);
     const SessionId id = keys->session_id();
     const TimePoint until = now + config.limits.half_open_timeout;
     half_open.emplace(id, HalfOpen{.address = copy_of(origin.address),
                                    .hello = copy_of(tlv),
-                                   .response = copy_of(out.first(length)),
+                                   .response = std::move(message),
                                    .until = until,
                                    .keys = std::move(*keys),
                                    .peer_capabilities = std::move(hello.capabilities)});
