@@ -157,6 +157,9 @@ class World {
     config.limits.rotate_bytes = dice_.pick<std::uint64_t>({20'000, 1'000'000'000});
     config.limits.rotate_after = dice_.pick<Duration>({2s, 3600s});
     config.limits.send_buffer_bytes = dice_.pick<std::size_t>({5'000, 60'000, 262'144});
+    // Two of the largest messages at least: less may not be granted before one of them is read.
+    config.limits.stream_window_bytes = dice_.pick<std::uint64_t>({50'000, 262'144});
+    config.limits.session_window_bytes = dice_.pick<std::uint64_t>({150'000, 1'048'576});
     config.limits.max_stream_window_bytes = 1U << 20U;
     config.limits.max_session_window_bytes = 4U << 20U;
     // Who moves and only receives has to say so now and then.
