@@ -23,6 +23,7 @@ WINDOW = 64  # datagrams on their way
 FIRST_REPEAT = 0.25
 PROBE_AFTER = 0.2
 ACK, PING, PONG, SESSION_CREDIT, ROTATE, CLOSE, PATH_CHALLENGE, PATH_RESPONSE, ROTATED = 3, 1, 2, 4, 5, 6, 7, 8, 14
+ACK_FREQ = 12
 UNREPEATED = {ACK, PING, PONG, PATH_CHALLENGE, PATH_RESPONSE}
 
 
@@ -417,9 +418,9 @@ class UdpPeer(Peer):
         return self.inbox[begin:]
 
     def messages_of(self, came: list) -> list[tuple[int, list]]:
-        """Of CONTROL frames, but for acknowledgements, PING (a probe of the path's size) and what answers it."""
+        """Of CONTROL frames, but for what an end says by itself: of acknowledgements, and PING, a probe, and its answer."""
         found = [m for frame, plaintext in came if frame.type == frames.CONTROL for m in frames.read_control(plaintext)]
-        return [(code, values) for code, values in found if code not in (ACK, PING, PONG)]
+        return [(code, values) for code, values in found if code not in (ACK, ACK_FREQ, PING, PONG)]
 
     def rotate(self) -> None:
         eph, nonce = KeyPair(), os.urandom(32)
