@@ -266,30 +266,43 @@ class World {
             ByteView(out).first(scp::ChannelEnd::refuse(opening, Code::unknown_channel, out)));
         return hang_up(connection);
       }
-    } else {
-      if (talk.channel) {
-        require(!talk.client || !talk.client->was_opened() || talk.client->channel().sent() == 0 ||
-                    !talk.client->channel().can_reconnect(),
-                "a channel that was confirmed is not begun anew");
-        leave(talk);
-        talk.orphans.push_back(std::move(talk.channel));
-      }
-      auto end = std::make_unique<ScpEnd>(
-          scp::ChannelEnd::accept(*servers_[talk.server], std::move(opening), engine_, rng_, now_),
-          ScpEnd::Setup{.is_client = false,
-                        .sends = draw_letters(),
-                        .receives = talk.client ? talk.client->letters() : Letters{},
-                        .expected_key = {},
-                        .offers = draw_offer()},
-          book_, Dice(dice_.next()));
-      if (talk.client) talk.client->receives(end->letters());
-      talk.channel = std::move(end);
+    } else if (!begin_channel(talk, connection, std::move(opening))) {
+      return;
     }
     talk.at_server = &connection;
     talk.channel->attach(connection.down, connection.consumed, now_);
     talk.channel->receive(connection.inbox);
     connection.inbox.clear();
     talk.channel->process(now_);
+  }
+
+  /// A new channel; false: it is one that nobody waits for any more.
+  bool begin_channel(Talk& talk, Connection& connection, scp::Opening opening) {
+    auto end = std::make_unique<ScpEnd>(
+        scp::ChannelEnd::accept(*servers_[talk.server], std::move(opening), engine_, rng_, now_),
+        ScpEnd::Setup{.is_client = false,
+                      .sends = draw_letters(),
+                      .receives = talk.client ? talk.client->letters() : Letters{},
+                      .expected_key = {},
+                      .offers = draw_offer()},
+        book_, Dice(dice_.next()));
+    if (talk.channel && talk.client && talk.client->was_opened()) {
+      // The handshake of an earlier connection, which came late.
+      require(talk.at_client != &connection, "a channel that was confirmed is not begun anew");
+      end->attach(connection.down, connection.consumed, now_);
+      hang_up(connection);
+      end->disconnect(now_);
+      talk.orphans.push_back(std::move(end));
+      return false;
+    }
+    if (talk.channel) {
+      leave(talk);
+      talk.channel->disconnect(now_);
+      talk.orphans.push_back(std::move(talk.channel));
+    }
+    if (talk.client) talk.client->receives(end->letters());
+    talk.channel = std::move(end);
+    return true;
   }
 
   /// The server looks the channel up among all that it has.
@@ -299,8 +312,8 @@ class World {
       if (other->channel->channel().id() != opening.theirs.resume->channel_id) continue;
       require(other.get() == &talk, "nobody resumes a channel but who has it");
       const bool was_over = talk.channel->is_over();
-      leave(talk);
       const auto resumed = talk.channel->channel().resume(opening, now_);
+      if (resumed) leave(talk);
       require(!was_over || !resumed, "who is over is not resumed");
       static_cast<void>(connection);
       return resumed.has_value();
@@ -713,7 +726,7 @@ class World {
         break;
       case Code::going_away:
       case Code::internal:
-        is_right = is_told;
+        is_right = is_told || has_crashed;
         break;
     }
     if (!is_right) {
