@@ -68,6 +68,9 @@ class Runner {
     for (const pid_t child : children) {
       int status = 0;
       is_good = ::waitpid(child, &status, 0) == child && status == 0 && is_good;
+      if (WIFSIGNALED(status)) {
+        std::printf("not ok %s: a process was ended by signal %d\n", program_, WTERMSIG(status));
+      }
     }
     return is_good ? 0 : 1;
   }
