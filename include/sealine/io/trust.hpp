@@ -67,8 +67,8 @@ struct Verdict {
 ///
 /// decide() answers through `answer`, once: at once or later, from any thread. Until then the
 /// handshake waits, within its deadline, and nothing is sent. A stream that is gone when the answer
-/// comes ignores it. Shared by many connections; any thread. Whoever holds `answer` holds this too:
-/// it may be destroyed in the thread that answered, and must not wait for that thread there.
+/// comes ignores it. Shared by many connections; any thread. An answer holds nothing of its
+/// connection that could end in the thread that has it.
 class SEALINE_API Trust {
  public:
   using Answer = std::move_only_function<void(Verdict)>;

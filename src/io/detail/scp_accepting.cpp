@@ -124,12 +124,16 @@ void Accepting::judge(const crypto::PublicKey& key) {
   const Introduction introduction{Introduction::Role::client,
                                   peer_name(address_, client_.port()).value_or(address_), key,
                                   std::nullopt};
-  options_->trust->decide(introduction, [self = shared_from_this()](Verdict verdict) {
-    const net::any_io_executor executor = self->socket_.get_executor();
-    net::post(executor, [self, verdict = std::move(verdict)]() mutable {
-      if (self->done_ && self->judging_) self->judged(std::move(verdict));
-    });
-  });
+  // The deadline keeps it alive meanwhile: an answer that is held for longer, in whatever thread,
+  // holds nothing of it.
+  options_->trust->decide(
+      introduction, [weak = weak_from_this(), executor = socket_.get_executor()](Verdict verdict) {
+        if (weak.expired()) return;
+        net::post(executor, [weak, verdict = std::move(verdict)]() mutable {
+          const auto self = weak.lock();
+          if (self && self->done_ && self->judging_) self->judged(std::move(verdict));
+        });
+      });
 }
 
 void Accepting::judged(Verdict verdict) {

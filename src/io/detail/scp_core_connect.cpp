@@ -129,6 +129,7 @@ void ChannelCore::judge(const crypto::PublicKey& key) {
   const Introduction introduction{Introduction::Role::server, name_, key, std::nullopt};
   client_->trust->decide(introduction, [weak = weak_from_this(), executor = executor_,
                                         number = socket_number_](Verdict verdict) {
+    if (weak.expired()) return;
     net::post(executor, [weak, number, verdict = std::move(verdict)]() mutable {
       const Core self = weak.lock();
       if (!self || !self->judging_ || self->socket_number_ != number) return;

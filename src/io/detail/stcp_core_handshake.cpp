@@ -153,24 +153,24 @@ void StreamCore::judge(const crypto::PublicKey& key) {
   phase_ = Phase::judging;
   judge_ = std::make_shared<JudgeBox>();
   const auto box = judge_;
-  trust->decide(introduction(key), [box, weak = weak_from_this()](Verdict verdict) {
-    std::unique_lock lock(box->mutex);
-    if (box->verdict) return;
-    box->verdict = std::move(verdict);
-    if (box->taken_at_once) {
-      box->answered.notify_all();
-      return;
-    }
-    lock.unlock();
-    const Core self = weak.lock();
-    if (!self) return;
-    net::post(self->executor_, [weak, box] {
-      if (const Core core = weak.lock(); core && core->phase_ == Phase::judging) {
-        core->judged(*box->verdict);
-        core->drive();
-      }
-    });
-  });
+  trust->decide(introduction(key),
+                [box, weak = weak_from_this(), executor = executor_](Verdict verdict) {
+                  std::unique_lock lock(box->mutex);
+                  if (box->verdict) return;
+                  box->verdict = std::move(verdict);
+                  if (box->taken_at_once) {
+                    box->answered.notify_all();
+                    return;
+                  }
+                  lock.unlock();
+                  if (weak.expired()) return;
+                  net::post(executor, [weak, box] {
+                    if (const Core core = weak.lock(); core && core->phase_ == Phase::judging) {
+                      core->judged(*box->verdict);
+                      core->drive();
+                    }
+                  });
+                });
 
   std::unique_lock lock(box->mutex);
   if (blocking_) {

@@ -192,6 +192,7 @@ net::awaitable<io::Verdict> judge(std::shared_ptr<Trust> trust, Introduction int
       const std::scoped_lock lock(box->mutex);
       if (!box->verdict) box->verdict = std::move(verdict);
     }
+    if (weak.expired()) return;
     net::post(executor, [weak] {
       if (const auto timer = weak.lock()) timer->cancel();
     });
