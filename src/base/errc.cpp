@@ -65,7 +65,7 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     {peer_io_failed, P, 0, "P15", "the peer could not read or write its disk"},
     {stream_reset, P, 0, "P16", "the peer gave up this stream"},
     {stream_stopped, P, 0, "P17", "the peer wants no more of this stream"},
-    {tls_failed, P, 0, "P18", "TLS could not be agreed on, or failed"},
+    {tls_failed, P, 0, "P18", "no TLS in common with the peer, or it failed"},
 
     {not_encrypted, U, 0, "U01", "the connection is not open for data"},
     {already_closed, U, 0, "U02", "this end has already been closed"},

@@ -85,12 +85,14 @@ ServerHandshake::Outcome ServerHandshake::refuse(int status, std::string_view wh
 }
 
 ServerHandshake::Outcome ServerHandshake::handle_bytes(ByteView in, std::size_t& consumed) {
+  // Whoever speaks TLS, or anything binary, is told at once instead of at the deadline.
+  if (head_.empty() && !in.empty() && in.front() <= ' ') {
+    consumed = 0;
+    return refuse(400, "This is no HTTP request.");
+  }
   const auto whole = collect(head_, in, consumed);
   if (!whole) return refuse(431, "The request head is too long.");
-  if (*whole) return judge();
-  // Whoever speaks TLS, or anything binary, is told at once instead of at the deadline.
-  const bool is_text = head_.empty() || static_cast<unsigned char>(head_.front()) > ' ';
-  return is_text ? Outcome::need_bytes : refuse(400, "This is no HTTP request.");
+  return *whole ? judge() : Outcome::need_bytes;
 }
 
 ServerHandshake::Outcome ServerHandshake::judge() {
