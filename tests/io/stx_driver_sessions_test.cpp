@@ -201,7 +201,7 @@ TEST(StxDriverSessions, OfTwoSendersOfOneNameTheNewerWins) {
   std::optional<Result<stx::SendReport>> older;
   std::optional<Result<stx::SendReport>> newer;
   stx::SendOptions slow = loop.send_options;
-  slow.rate_limit = 4 * kMiB;
+  slow.rate_limit = 2 * kMiB;
   slow.on_progress = [&](const stx::Progress& progress) {
     if (newer || progress.done_bytes == 0) return;
     newer.emplace(fail(Errc::cancelled));
@@ -219,7 +219,7 @@ TEST(StxDriverSessions, CancellingEndsASenderAndKeepsWhatIsThere) {
   StxLoopback loop;
   write_file(loop.source.path() / "f", pattern(20 * kMiB));
   std::stop_source stop;
-  loop.send_options.rate_limit = 4 * kMiB;
+  loop.send_options.rate_limit = 2 * kMiB;
   loop.send_options.stop = stop.get_token();
   loop.send_options.on_progress = [&](const stx::Progress& progress) {
     if (progress.done_bytes != 0) stop.request_stop();
@@ -233,7 +233,7 @@ TEST(StxDriverSessions, ACancelledCoroutineEndsToo) {
   StxLoopback loop;
   write_file(loop.source.path() / "f", pattern(20 * kMiB));
   net::cancellation_signal signal;
-  loop.send_options.rate_limit = 4 * kMiB;
+  loop.send_options.rate_limit = 2 * kMiB;
   loop.send_options.on_progress = [&](const stx::Progress& progress) {
     if (progress.done_bytes != 0) signal.emit(net::cancellation_type::terminal);
   };
