@@ -365,14 +365,14 @@ class Endings(TransferCase):
     def test_interrupted_and_resumed(self) -> None:
         data, receiver = os.urandom(24 * MB), self.receiver()
         path = self.file("big", data)
-        sender = self.sending(path, receiver.name, "--limit-rate", "3M")
+        sender = self.sending(path, receiver.name, "--limit-rate", "1M")
         part = self.into / ".big.stxpart"
-        st.wait_until(lambda: part.exists() and part.stat().st_blocks * 512 > 3 * MB, what="some of the file")
+        st.wait_until(lambda: part.exists() and part.stat().st_blocks * 512 > 2 * MB, what="some of the file")
         sender.process.send_signal(signal.SIGINT)
         self.assertEqual(130, sender.wait())
         resume = re.search(r"(?m)^sealine: stopped; .*: (sealine send .*)$", sender.stderr)
         self.assertIsNotNone(resume, sender.stderr)
-        self.assertEqual(f"sealine send {path} {receiver.name} --limit-rate 3M", resume.group(1))
+        self.assertEqual(f"sealine send {path} {receiver.name} --limit-rate 1M", resume.group(1))
         self.assertFalse((self.into / "big").exists())
         listed = self.assert_exit(0, self.run_sealine("recv", "--list", self.into))
         self.assertRegex(listed.out.decode(), r"(?m)^part .* big$")
@@ -383,9 +383,9 @@ class Endings(TransferCase):
         self.assertEqual(b"", self.run_sealine("recv", "--list", self.into).out)
 
     def test_a_receiver_killed_and_started_again(self) -> None:
-        key, data = self.secret("key"), os.urandom(24 * MB)
+        key, data = self.secret("key"), os.urandom(16 * MB)
         receiver, path = self.stx_recv(key=key), self.file("big", data)
-        sender = self.sending(path, f"127.0.0.1:{receiver.port}", "--key", key, "--limit-rate", "6M")
+        sender = self.sending(path, f"127.0.0.1:{receiver.port}", "--key", key, "--limit-rate", "2M")
         part = self.into / ".big.stxpart"
         st.wait_until(lambda: part.exists() and part.stat().st_blocks * 512 > 2 * MB, what="some of the file")
         receiver.kill()
