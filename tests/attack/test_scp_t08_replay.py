@@ -58,7 +58,6 @@ class Replay(scp_harness.ScpCase):
                 link = wire.link()
                 link.wait()
             c2s, s2c = bytes(link.c2s), bytes(link.s2c)
-            opened = server.program.stderr.count("connected to")
             first = scp1.HEAD + scp1.init_length(mode) + scp1.MAC
             answer = scp1.HEAD + scp1.response_length(mode) + scp1.MAC
             with self.subTest(mode=mode), server.dial() as sock:
@@ -67,7 +66,8 @@ class Replay(scp_harness.ScpCase):
                 self.assertNotEqual(s2c[:answer], scp1.read_exactly(sock, answer), "the answer is not fresh")
                 sock.sendall(c2s[first:])
                 self.assertEqual(SILENT, st.read_to_end(sock))
-            self.assertEqual(opened, server.program.stderr.count("connected to"))
+            # The two honest clients before it, of whom the listener may tell late, and nobody else.
+            self.assertLessEqual(server.program.stderr.count("connected to"), 2)
 
     def test_message_twice_is_taken_once(self) -> None:
         server = self.serve()

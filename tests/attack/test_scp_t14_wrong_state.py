@@ -70,7 +70,6 @@ class FromClient(scp_harness.ScpCase):
     def test_nothing_is_served_before_ack(self) -> None:
         for mode in SOME_MODES:
             server = self.serve(mode=mode, name=f"server-{mode}")
-            opened = server.program.stderr.count("connected to")
             for kind in (INIT, RESPONSE, DATA, CLOSE, 0, 6, 255):
                 with self.subTest(mode=mode, kind=kind):
                     sock, client = server.shaken()
@@ -79,7 +78,8 @@ class FromClient(scp_harness.ScpCase):
                         message[1] = kind
                         sock.sendall(bytes(message) + client.c2s.seal(DATA, b"\0behind it"))
                         self.assertEqual(SILENT, st.read_to_end(sock))
-            self.assertEqual(opened, server.program.stderr.count("connected to"))
+            # The honest client before it, of whom the listener may tell late, and nobody else.
+            self.assertLessEqual(server.program.stderr.count("connected to"), 1)
 
     def test_opening_that_is_none(self) -> None:
         server = self.serve(mode=MUTUAL)
