@@ -4,7 +4,7 @@
 #include "sealine/crypto/constant_time.hpp"
 #include "sealine/crypto/engine.hpp"
 #include "stcp/detail/hint.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>

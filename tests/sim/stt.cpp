@@ -3,10 +3,11 @@
 // rotations, resets and closes, over connections that are cut, stalled and tampered with. A failure
 // prints the one line that repeats it.
 #include "sealine/stt/session.hpp"
-#include "tests/sim/runner.hpp"
+#include "tests/sim/base/runner.hpp"
 #include "tests/sim/stt/world.hpp"
 
 int main(int argc, char** argv) {
   using namespace sealine::sim;
-  return run_simulation<Keys, World>("sim_stt", {.seeds = 400, .seeds_full = 4000}, argc, argv);
+  return run_simulation<SttKeys, SttWorld>("sim_stt", {.seeds = 400, .seeds_full = 4000}, argc,
+                                           argv);
 }

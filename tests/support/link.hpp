@@ -3,7 +3,7 @@
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/time.hpp"
 #include "sealine/stt/datagram.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -1,24 +1,21 @@
 #pragma once
 
 #include "sealine/scp/channel.hpp"
-#include "tests/sim/dice.hpp"
-#include "tests/sim/pipe.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/toy_engine.hpp"
+#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/scp/end.hpp"
-#include "tests/sim/toy_engine.hpp"
-#include "tests/sim/violation.hpp"
-#include "tests/sim/watching_engine.hpp"
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <iterator>
-#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace sealine::sim {
@@ -82,34 +79,11 @@ class Queue final : public Wire {
 };
 
 /// What all replays share.
-struct Setting {
+struct ScpSetting {
   static constexpr std::array kModes = {scp::Mode::anonymous, scp::Mode::pinned, scp::Mode::mutual,
                                         scp::Mode::psk, scp::Mode::pinned_psk};
 
-  Setting() : engine(toy, book) {
-    DiceRng rng(7);
-    const auto pair = [&] {
-      return std::make_shared<const crypto::KeyPair>(crypto::KeyPair::generate(engine, rng));
-    };
-    crypto::Psk secret;
-    rng.fill(secret.writable());
-    const auto psk = std::make_shared<const crypto::Psk>(std::move(secret));
-    server.modes.assign(kModes.begin(), kModes.end());
-    server.identity = pair();
-    server.psks = {psk};
-    const auto identity = pair();
-    for (const bool reconnect : {false, true}) {
-      for (const scp::Mode mode : kModes) {
-        scp::ClientConfig client;
-        client.mode = mode;
-        client.identity = identity;
-        client.server_key = server.identity->public_key;
-        client.psk = psk;
-        client.reconnect = reconnect;
-        clients.push_back(client);
-      }
-    }
-  }
+  ScpSetting();
 
   ToyEngine toy;
   KeyBook book;
@@ -119,406 +93,49 @@ struct Setting {
 };
 
 /// Both ends of a channel, from the start.
-class Play {
+class ScpPlay {
  public:
   /// Where a path begins: a mode, with reconnecting or without, before or behind the handshake; or
   /// the client dials again, since the connection was lost with a message of each end.
   static constexpr std::size_t kRoots = 25;
   static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
 
-  static std::string name(std::uint8_t code) {
-    const Action action = Action::from(code);
-    return std::string(action.at_client ? "client/" : "server/") +
-           kNames[static_cast<std::size_t>(action.what)];
-  }
-
-  Play(Setting& setting, std::size_t root)
-      : setting_(setting),
-        client_rng_(1),
-        server_rng_(2),
-        config_(setting.clients[root < 20 ? root % 10 : root - 15]) {
-    setting.book.clear();
-    auto client = scp::ChannelEnd::connect(config_, setting.engine, client_rng_, now_);
-    require(client.has_value(), "a client can be made");
-    client_.emplace(std::move(*client), setup(true, 1), setting.book, Dice(4));
-    dial();
-    if (root >= 10) deliver_all();
-    if (root < 20) return;
-    client_->send(now_);
-    server_->send(now_);
-    disconnect();
-    time_out();
-    check();
-    require(is_connected_, "a client that is lost dials again");
-    start_ = now_;
-  }
-
-  [[nodiscard]] bool is_possible(std::uint8_t code) const {
-    const Action action = Action::from(code);
-    const Queue& queue = action.at_client ? down_ : up_;
-    const bool is_there = action.at_client || server_.has_value();
-    const bool can_write = is_there && in_flight() < kInFlight;
-    const bool has_message = !queue.messages.empty();
-    const bool may_tamper = tampered_ < kTamperings && has_message;
-    switch (action.what) {
-      case What::deliver:
-        return has_message || (is_connected_ && queue.is_ended);
-      case What::deliver_part:
-        return has_message && queue.messages.front().size() > 1;
-      case What::drop:
-      case What::corrupt_type:
-      case What::corrupt_number:
-      case What::corrupt_length:
-      case What::corrupt_body:
-      case What::corrupt_mac:
-        return may_tamper;
-      case What::duplicate:
-        return may_tamper && in_flight() < kInFlight;
-      case What::reorder:
-        return may_tamper && queue.messages.size() > 1;
-      case What::cut:
-        return action.at_client && is_connected_ && cuts_ < kCuts;
-      case What::time_out:
-        return action.at_client && earliest().has_value();
-      case What::send:
-        return can_write && end_of(action).left() > 0 && end_of(action).channel().can_send();
-      case What::take:
-        return is_there && end_of(action).channel().front().has_value();
-      case What::end:
-        return can_write && !end_of(action).end_asked() && end_of(action).is_open();
-      case What::close:
-        return can_write && !end_of(action).close_asked() && !end_of(action).is_over();
-      case What::abort:
-        return can_write && !end_of(action).was_aborted() && !end_of(action).is_over();
-      case What::rotate:
-        return action.at_client && can_write && client_->is_open();
-      case What::pad:
-        return can_write && end_of(action).is_open();
-      case What::count_:
-        break;
-    }
-    return false;
-  }
-
-  void apply(std::uint8_t code) {
-    const Action action = Action::from(code);
-    Queue& queue = action.at_client ? down_ : up_;
-    switch (action.what) {
-      case What::deliver:
-        deliver(action.at_client);
-        break;
-      case What::deliver_part: {
-        auto& message = queue.messages.front();
-        const auto half = static_cast<std::ptrdiff_t>(message.size() / 2);
-        const std::vector<std::uint8_t> part(message.begin(), message.begin() + half);
-        message.erase(message.begin(), message.begin() + half);
-        hand_over(action.at_client, part);
-        break;
-      }
-      case What::drop:
-        queue.messages.pop_front();
-        ++tampered_;
-        break;
-      case What::duplicate:
-        queue.messages.push_front(std::vector(queue.messages.front()));
-        ++tampered_;
-        break;
-      case What::reorder:
-        std::swap(queue.messages[0], queue.messages[1]);
-        ++tampered_;
-        break;
-      case What::corrupt_type:
-        corrupt(queue, 1);
-        break;
-      case What::corrupt_number:
-        corrupt(queue, 9);
-        break;
-      case What::corrupt_length:
-        corrupt(queue, 13);
-        break;
-      case What::corrupt_body:
-        corrupt(queue, scp::kHeadBytes + 4);
-        break;
-      case What::corrupt_mac:
-        corrupt(queue, queue.messages.front().size() - 1);
-        break;
-      case What::cut:
-        ++cuts_;
-        disconnect();
-        break;
-      case What::time_out:
-        time_out();
-        break;
-      case What::send:
-        end_of(action).send(now_);
-        break;
-      case What::take:
-        end_of(action).take(1, now_);
-        break;
-      case What::end:
-        end_of(action).end(now_);
-        break;
-      case What::close:
-        end_of(action).close(now_);
-        break;
-      case What::abort:
-        end_of(action).abort(scp::Code::internal, now_);
-        break;
-      case What::rotate:
-        end_of(action).rotate(now_);
-        break;
-      case What::pad:
-        end_of(action).pad(20, now_);
-        break;
-      case What::count_:
-        break;
-    }
-    check();
-  }
-
+  static std::string name(std::uint8_t code);
+  ScpPlay(ScpSetting& setting, std::size_t root);
+  [[nodiscard]] bool is_possible(std::uint8_t code) const;
+  void apply(std::uint8_t code);
   /// Without further faults everything that was sent arrives, once, and both ends close cleanly.
-  void finish_well() {
-    if (!server_ || is_hurt()) return;
-    const bool is_harmed = tampered_ != 0 || cuts_ != 0;
-    if (is_harmed && (!config_.reconnect || !client_->was_opened() || client_->resumed() == 0)) {
-      return;
-    }
-    for (int round = 0; round < 12; ++round) {
-      deliver_all();
-      if (is_hurt()) return;
-      for (ScpEnd* end : {&*client_, &*server_}) {
-        end->take(100, now_);
-        end->send(now_);
-        if (round > 2) end->end(now_);
-      }
-      if (!is_connected_ && earliest()) time_out();
-    }
-    deliver_all();
-    for (const auto& [end, other] :
-         {std::pair(&*client_, &*server_), std::pair(&*server_, &*client_)}) {
-      const auto& outcome = end->channel().outcome();
-      require(outcome && outcome->code == scp::Code::normal, "without faults channels end well");
-      end->take(100, now_);
-      require(end->taken() == other->messages_sent(), "without faults all messages arrive");
-    }
-  }
-
-  [[nodiscard]] std::uint64_t hash() const {
-    Trace trace;
-    client_->observe(trace, now_);
-    if (server_) server_->observe(trace, now_);
-    trace.add((handshake_ ? 1U : 0U) | (is_connected_ ? 2U : 0U) |
-              (std::uint64_t{tampered_} << 8U) | (std::uint64_t{cuts_} << 16U));
-    trace.add(inbox_);
-    for (const Queue* queue : {&up_, &down_}) {
-      trace.add((std::uint64_t{queue->messages.size()} << 1U) | (queue->is_ended ? 1U : 0U));
-      for (const auto& message : queue->messages) trace.add(message);
-    }
-    return trace.value();
-  }
-
-  void print() const {
-    client_->print();
-    if (server_) server_->print();
-  }
+  void finish_well();
+  [[nodiscard]] std::uint64_t hash() const;
+  void print() const;
 
  private:
-  static ScpEnd::Setup setup(bool is_client, std::uint64_t stream) {
-    return {.is_client = is_client,
-            .sends = {.stream = stream, .usual_bytes = 9},
-            .receives = {.stream = 3 - stream, .usual_bytes = 9},
-            .expected_key = {},
-            .offers = 4};
-  }
-
-  [[nodiscard]] const ScpEnd& end_of(Action action) const {
-    return action.at_client ? *client_ : *server_;
-  }
+  static ScpEnd::Setup setup(bool is_client, std::uint64_t stream);
+  [[nodiscard]] const ScpEnd& end_of(Action action) const;
 
   ScpEnd& end_of(Action action) { return action.at_client ? *client_ : *server_; }
 
-  [[nodiscard]] std::size_t in_flight() const {
-    return up_.messages.size() + down_.messages.size();
-  }
-
+  [[nodiscard]] std::size_t in_flight() const;
   /// Somebody ended the channel before its time, or a deadline did.
-  [[nodiscard]] bool is_hurt() const {
-    for (const ScpEnd* end : {&*client_, &*server_}) {
-      const auto& outcome = end->channel().outcome();
-      if (end->was_aborted() || end->close_asked()) return true;
-      if (outcome && outcome->code != scp::Code::normal) return true;
-    }
-    return client_->resumed() == 0 && now_ != start_;
-  }
-
-  void dial() {
-    up_.clear();
-    down_.clear();
-    inbox_.clear();
-    consumed_ = 0;
-    auto handshake = scp::ServerHandshake::create(setting_.server, setting_.engine, server_rng_);
-    require(handshake.has_value(), "a server can be made");
-    handshake_.emplace(std::move(*handshake));
-    dialed_ = now_;
-    is_connected_ = true;
-    client_->attach(up_, 0, now_);
-  }
-
-  void deliver(bool at_client) {
-    Queue& queue = at_client ? down_ : up_;
-    if (queue.messages.empty()) return disconnect();
-    const std::vector<std::uint8_t> message = std::move(queue.messages.front());
-    queue.messages.pop_front();
-    hand_over(at_client, message);
-  }
-
-  void hand_over(bool at_client, ByteView bytes) {
-    if (!is_connected_) return;
-    if (at_client) {
-      client_->receive(bytes);
-      client_->process(now_);
-    } else if (handshake_) {
-      inbox_.insert(inbox_.end(), bytes.begin(), bytes.end());
-      serve();
-    } else if (server_) {
-      server_->receive(bytes);
-      server_->process(now_);
-    }
-  }
-
-  void serve() {
-    while (handshake_) {
-      std::size_t used = 0;
-      auto progress = handshake_->handle_bytes(inbox_, used);
-      if (progress && *progress == scp::Progress::key_shown) {
-        progress = handshake_->accept_peer_key();
-      }
-      if (!progress) return disconnect();
-      consumed_ += used;
-      inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(used));
-      if (*progress == scp::Progress::need_bytes) return;
-      ByteArray<1024> out{};
-      const std::size_t written = handshake_->poll_transmit(out);
-      if (written != 0) down_.write(ByteView(out).first(written));
-      if (*progress == scp::Progress::done) established();
-    }
-  }
-
-  void established() {
-    scp::Opening opening = std::move(*handshake_).take();
-    handshake_.reset();
-    if (opening.theirs.resume) {
-      if (!server_ || !server_->channel().resume(opening, now_)) {
-        ByteArray<1024> out{};
-        down_.write(
-            ByteView(out).first(scp::ChannelEnd::refuse(opening, scp::Code::unknown_channel, out)));
-        down_.is_ended = true;
-        return;
-      }
-    } else {
-      // What a client begins anew has held nothing.
-      require(!server_ || !client_->was_opened(), "a channel that was confirmed is not begun anew");
-      server_.emplace(scp::ChannelEnd::accept(setting_.server, std::move(opening), setting_.engine,
-                                              server_rng_, now_),
-                      setup(false, 2), setting_.book, Dice(3));
-    }
-    server_->attach(down_, consumed_, now_);
-    server_->receive(inbox_);
-    inbox_.clear();
-    server_->process(now_);
-  }
-
-  void disconnect() {
-    if (!is_connected_) return;
-    is_connected_ = false;
-    handshake_.reset();
-    up_.clear();
-    down_.clear();
-    client_->disconnect(now_);
-    if (server_) server_->disconnect(now_);
-  }
-
-  [[nodiscard]] std::optional<TimePoint> earliest() const {
-    std::optional<TimePoint> first = client_->deadline();
-    const auto sooner = [&first](std::optional<TimePoint> when) {
-      if (when && (!first || *when < *first)) first = when;
-    };
-    if (server_) sooner(server_->deadline());
-    if (handshake_) sooner(dialed_ + setting_.server.limits.handshake_timeout);
-    return first;
-  }
-
-  void time_out() {
-    now_ = std::max(now_, *earliest());
-    const auto fire = [this](ScpEnd& end) {
-      for (int i = 0; i < 8 && end.deadline() && *end.deadline() <= now_; ++i) end.timeout(now_);
-      require(!end.deadline() || *end.deadline() > now_, "a timer that fired is over");
-    };
-    fire(*client_);
-    if (server_) fire(*server_);
-    if (handshake_ && now_ >= dialed_ + setting_.server.limits.handshake_timeout) disconnect();
-  }
-
-  void corrupt(Queue& queue, std::size_t at) {
-    auto& message = queue.messages.front();
-    at = std::min(at, message.size() - 1);
-    message[at] = static_cast<std::uint8_t>(message[at] ^ 1U);
-    ++tampered_;
-  }
-
-  void deliver_all() {
-    for (int i = 0; i < 200 && in_flight() != 0; ++i) {
-      if (!up_.messages.empty()) deliver(false);
-      if (!down_.messages.empty()) deliver(true);
-      check();
-    }
-    require(in_flight() == 0, "ends that are left alone fall silent");
-    // Who has written its CLOSE, or is over, ends the stream.
-    if (is_connected_ && (up_.is_ended || down_.is_ended)) disconnect();
-    check();
-  }
-
+  [[nodiscard]] bool is_hurt() const;
+  void dial();
+  void deliver(bool at_client);
+  void hand_over(bool at_client, ByteView bytes);
+  void serve();
+  void established();
+  void disconnect();
+  [[nodiscard]] std::optional<TimePoint> earliest() const;
+  void time_out();
+  void corrupt(Queue& queue, std::size_t at);
+  void deliver_all();
   /// What must hold at any time, and what the ends do with their connections.
-  void check() {
-    if (is_connected_) {
-      if (!client_->has_connection()) up_.is_ended = true;
-      if (server_ && !handshake_ && !server_->has_connection()) down_.is_ended = true;
-    }
-    const bool client_gone = is_connected_ && !client_->has_connection();
-    if (client_gone) disconnect();
-    if (server_) ScpEnd::compare(*client_, *server_, is_connected_ && !handshake_);
-    if (client_->wants_connection()) {
-      if (is_connected_) disconnect();
-      require(client_->begin_connection(now_).has_value(), "a client that is lost dials again");
-      dial();
-    }
-    if (tampered_ != 0 || cuts_ != 0) return;
-    for (const ScpEnd* end : {&*client_, server_ ? &*server_ : nullptr}) {
-      if (end == nullptr || !end->channel().outcome()) continue;
-      check_outcome(*end, end == &*client_ ? (server_ ? &*server_ : nullptr) : &*client_);
-    }
-  }
-
+  void check();
   /// No false alarms: a channel that does not end well has a cause.
-  void check_outcome(const ScpEnd& end, const ScpEnd* other) const {
-    const scp::Code code = end.channel().outcome()->code;
-    const bool has_passed = now_ != start_;
-    const bool peer_over =
-        other == nullptr || other->is_over() || other->was_aborted() || other->close_asked();
-    const bool is_right =
-        (code == scp::Code::normal &&
-         (end.close_asked() || end.peer_ended() || (other != nullptr && other->close_asked()))) ||
-        ((code == scp::Code::timeout || code == scp::Code::protocol) && has_passed) ||
-        ((code == scp::Code::truncated || code == scp::Code::unknown_channel) &&
-         (peer_over || has_passed)) ||
-        (code == scp::Code::internal &&
-         (end.was_aborted() || (other != nullptr && other->was_aborted())));
-    if (!is_right) throw Violation("false alarm: " + std::string(scp::to_string(code)));
-  }
+  void check_outcome(const ScpEnd& end, const ScpEnd* other) const;
 
   static constexpr Duration kStart = std::chrono::hours(1);
 
-  Setting& setting_;
+  ScpSetting& setting_;
   DiceRng client_rng_;
   DiceRng server_rng_;
   const scp::ClientConfig& config_;

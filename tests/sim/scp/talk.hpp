@@ -2,8 +2,8 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/scp/channel.hpp"
-#include "tests/sim/dice.hpp"
-#include "tests/sim/pipe.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/pipe.hpp"
 #include "tests/sim/scp/end.hpp"
 
 #include <cstddef>
@@ -22,7 +22,7 @@ enum class Expectation : std::uint8_t {
 };
 
 /// One connection, and what a server has of it until it belongs to a channel.
-struct Connection {
+struct ScpConnection {
   Pipe up;    ///< to the server
   Pipe down;  ///< to the client
   std::optional<scp::ServerHandshake> handshake;
@@ -33,15 +33,15 @@ struct Connection {
 
 /// A client, the server's channel for it, and their connections, one after the other; an attacker's
 /// talk has one honest end.
-struct Talk {
+struct ScpTalk {
   const scp::ClientConfig* config = nullptr;
   std::size_t server = 0;
-  std::unique_ptr<ScpEnd> client;                        ///< none: an attacker, or it crashed
-  std::unique_ptr<ScpEnd> channel;                       ///< the server's, once there is one
-  std::vector<std::unique_ptr<ScpEnd>> orphans;          ///< channels that never held anything
-  std::vector<std::unique_ptr<Connection>> connections;  ///< the client's is the last
-  Connection* at_client = nullptr;                       ///< its connection, while it has one
-  Connection* at_server = nullptr;                       ///< the one that the channel is on
+  std::unique_ptr<ScpEnd> client;                           ///< none: an attacker, or it crashed
+  std::unique_ptr<ScpEnd> channel;                          ///< the server's, once there is one
+  std::vector<std::unique_ptr<ScpEnd>> orphans;             ///< channels that never held anything
+  std::vector<std::unique_ptr<ScpConnection>> connections;  ///< the client's is the last
+  ScpConnection* at_client = nullptr;                       ///< its connection, while it has one
+  ScpConnection* at_server = nullptr;                       ///< the one that the channel is on
   Expectation expectation = Expectation::works;
   std::optional<crypto::PublicKey> allowed_key;  ///< of the client; none: any
   TimePoint opened{};

@@ -2,13 +2,14 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stcp/connection.hpp"
-#include "tests/sim/dice.hpp"
-#include "tests/sim/pipe.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/pipe.hpp"
 #include "tests/sim/stcp/end.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace sealine::sim {
 
@@ -19,9 +20,9 @@ enum class Expectation : std::uint8_t {
 };
 
 /// A connection between two nodes; an attacker's has one honest end.
-struct Link {
-  std::unique_ptr<End> client;
-  std::unique_ptr<End> server;
+struct StcpLink {
+  std::unique_ptr<StcpEnd> client;
+  std::unique_ptr<StcpEnd> server;
   Pipe up;                    ///< to the server
   Pipe down;                  ///< to the client
   bool client_closes = true;  ///< once all is sent; else stays open until something happens

@@ -3,12 +3,11 @@
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/time.hpp"
 #include "sealine/stt/handshake.hpp"
-#include "tests/sim/content.hpp"
-#include "tests/sim/dice.hpp"
-#include "tests/sim/stt_udp/end.hpp"
-#include "tests/sim/violation.hpp"
+#include "tests/sim/base/content.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/violation.hpp"
+#include "tests/sim/stt/end.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -22,7 +21,7 @@ namespace sealine::sim {
 using Octets = std::vector<std::uint8_t>;
 
 /// One direction of a WebSocket: whole binary messages, in order.
-class Line {
+class SttLine {
  public:
   void write(ByteView message) {
     require(!Content::is_in_clear_in(message), "nothing is in clear on the wire");
@@ -104,12 +103,12 @@ class Line {
 };
 
 /// One connection: a dial, and what becomes of it. An attacker's has one honest end.
-struct Call {
-  Line up;    ///< to the responder
-  Line down;  ///< to the initiator
+struct SttCall {
+  SttLine up;    ///< to the responder
+  SttLine down;  ///< to the initiator
   std::optional<stt::Initiator> initiator;
-  std::unique_ptr<End> client;
-  std::unique_ptr<End> server;
+  std::unique_ptr<SttEnd> client;
+  std::unique_ptr<SttEnd> server;
   stt::SessionConfig config;
   std::optional<stt::SessionId> server_id;
   Octets address;
@@ -123,7 +122,7 @@ struct Call {
 
   [[nodiscard]] bool is_over() const { return !is_client_open && !is_server_open; }
 
-  [[nodiscard]] End* end(bool of_client) { return of_client ? client.get() : server.get(); }
+  [[nodiscard]] SttEnd* end(bool of_client) { return of_client ? client.get() : server.get(); }
 };
 
 }  // namespace sealine::sim

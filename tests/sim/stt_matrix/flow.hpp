@@ -3,7 +3,7 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stt/session.hpp"
 #include "support/link.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace sealine::sim {

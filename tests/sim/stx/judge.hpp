@@ -1,9 +1,9 @@
 #pragma once
 
+#include "tests/sim/base/violation.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
-#include "tests/sim/violation.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -3,10 +3,10 @@
 #include "sealine/stx/frame.hpp"
 #include "sealine/stx/handshake.hpp"
 #include "sealine/stx/message.hpp"
-#include "tests/sim/content.hpp"
-#include "tests/sim/pipe.hpp"
-#include "tests/sim/violation.hpp"
-#include "tests/sim/watching_engine.hpp"
+#include "tests/sim/base/content.hpp"
+#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
 
 #include <cstddef>
 #include <cstdint>

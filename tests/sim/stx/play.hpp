@@ -1,26 +1,23 @@
 #pragma once
 
 #include "sealine/stx/handshake.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
 #include "tests/sim/stx/transfers.hpp"
-#include "tests/sim/violation.hpp"
-#include "tests/sim/watching_engine.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace sealine::sim {
@@ -70,264 +67,29 @@ constexpr unsigned kCuts = 2;
 constexpr std::size_t kLanes = 2;
 
 /// A sender and a receiver, from the start.
-class Play {
+class StxPlay {
  public:
   /// Where a path begins: one of these transfers, before or behind the first handshake.
-  static constexpr std::size_t kTransfers = Setting::kTransfers;
+  static constexpr std::size_t kTransfers = StxSetting::kTransfers;
   static constexpr std::size_t kRoots = 2 * kTransfers;
   static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 4;
 
-  static std::string name(std::uint8_t code) {
-    const Action action = Action::from(code);
-    return std::string(action.at_sender ? "sender" : "receiver") + std::to_string(action.lane) +
-           "/" + kNames[static_cast<std::size_t>(action.what)];
-  }
-
-  Play(Setting& setting, std::size_t root) : setting_(setting), client_rng_(1), server_rng_(2) {
-    setting.book.clear();
-    sending_ = std::make_unique<StxSending>(setting.transfer(root % kTransfers, disk_),
-                                            setting.limits, setting.engine, setting.book);
-    dial(0);
-    if (root < kTransfers) return;
-    for (int i = 0; i < 6 && !sending_->has_session(); ++i) {
-      deliver(*lanes_[0], false);
-      deliver(*lanes_[0], true);
-    }
-  }
-
-  [[nodiscard]] bool is_possible(std::uint8_t code) const {
-    const Action action = Action::from(code);
-    const StxLane* const lane = find(action.lane);
-    const bool is_first = action.lane == 0 && action.at_sender;  // for what has no lane
-    const bool may_tamper = tampered_ < kTamperings;
-    const Pipe* const pipe =
-        lane == nullptr ? nullptr : (action.at_sender ? &lane->down : &lane->up);
-    const bool has_bytes = pipe != nullptr && pipe->size() != 0;
-    switch (action.what) {
-      case What::deliver:
-        return has_bytes || (pipe != nullptr && pipe->is_ended &&
-                             (action.at_sender ? lane->client.is_open : lane->server.is_open));
-      case What::deliver_part:
-        return has_bytes && pipe->size() > 1;
-      case What::drop:
-      case What::corrupt_head:
-      case What::corrupt_body:
-      case What::corrupt_tail:
-      case What::duplicate:
-      case What::reorder:
-        return may_tamper && has_bytes;
-      case What::cut:
-        return action.at_sender && lane != nullptr && cuts_ < kCuts;
-      case What::open:
-        return action.at_sender && lane == nullptr && dialed_ < kLanes + kCuts + 1 &&
-               (action.lane == 0 ? !sending_->has_session() : sending_->has_session()) &&
-               !sending_->is_done();
-      case What::time_out:
-        return is_first && earliest().has_value();
-      case What::write:
-      case What::commit:
-        return is_first && receiving_ != nullptr;
-      case What::change:
-      case What::change_silently:
-        return is_first && !sending_->sources[0].was_changed && !sending_->sources[0].is_done;
-      case What::crash:
-        return is_first && crashes_ == 0;
-      case What::count_:
-        break;
-    }
-    return false;
-  }
-
-  void apply(std::uint8_t code) {
-    const Action action = Action::from(code);
-    StxLane* const lane = find(action.lane);
-    Pipe* const pipe = lane == nullptr ? nullptr : (action.at_sender ? &lane->down : &lane->up);
-    switch (action.what) {
-      case What::deliver:
-        deliver(*lane, action.at_sender);
-        break;
-      case What::deliver_part: {
-        auto pieces = pipe->take_pieces();
-        Octets& first = pieces.front();
-        const auto half = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
-        const Octets part(first.begin(), half);
-        first.erase(first.begin(), half);
-        put_back(*pipe, pieces);
-        hand_over(*lane, action.at_sender, part);
-        break;
-      }
-      case What::drop:
-      case What::duplicate:
-      case What::reorder:
-      case What::corrupt_head:
-      case What::corrupt_body:
-      case What::corrupt_tail:
-        tamper(*pipe, action.what);
-        break;
-      case What::cut:
-        ++cuts_;
-        cut(*lane);
-        break;
-      case What::open:
-        dial(action.lane);
-        break;
-      case What::time_out:
-        time_out();
-        break;
-      case What::write:
-        receiving_->work_all(now_);
-        break;
-      case What::commit:
-        receiving_->commit();
-        break;
-      case What::change:
-        sending_->sources[0].was_changed = true;
-        sending_->sources[0].durable = 0;
-        ++sending_->sources[0].version;
-        change_content();
-        break;
-      case What::change_silently:
-        sending_->sources[0].was_changed = true;
-        sending_->sources[0].durable = 0;
-        change_content();
-        break;
-      case What::crash:
-        ++crashes_;
-        crash();
-        break;
-      case What::count_:
-        break;
-    }
-    settle();
-    sweep();
-  }
-
+  static std::string name(std::uint8_t code);
+  StxPlay(StxSetting& setting, std::size_t root);
+  [[nodiscard]] bool is_possible(std::uint8_t code) const;
+  void apply(std::uint8_t code);
   /// Whatever happened: all that is there arrives when nothing more does.
-  void finish_well() {
-    for (int round = 0; round < 300; ++round) {
-      sweep();
-      if (sending_->is_done() && !sending_->has_session()) return;
-      bool moved = false;
-      for (std::uint8_t number = 0; number < kLanes; ++number) {
-        for (const bool at_sender : {false, true}) {
-          StxLane* const lane = find(number);
-          if (lane == nullptr) continue;
-          const Pipe& pipe = at_sender ? lane->down : lane->up;
-          if (pipe.size() == 0 && !pipe.is_ended) continue;
-          deliver(*lane, at_sender);
-          settle();
-          moved = true;
-        }
-      }
-      if (receiving_) {
-        receiving_->work_all(now_);
-        receiving_->commit();
-        settle();
-      }
-      if (moved) continue;
-      if (!sending_->has_session() && find(0) == nullptr) {
-        if (sending_->is_done()) return;
-        dial(0);
-      } else if (earliest()) {
-        time_out();
-        settle();
-      }
-    }
-    print();
-    throw Violation("in the end all that is there arrives");
-  }
-
-  [[nodiscard]] std::uint64_t hash() {
-    Trace trace;
-    trace.add((sending_->has_session() ? 1U : 0U) | (receiving_ ? 2U : 0U) |
-              (std::uint64_t{tampered_} << 8U) | (std::uint64_t{cuts_} << 16U) |
-              (std::uint64_t{dialed_} << 24U) | (std::uint64_t{crashes_} << 32U));
-    for (const auto& source : sending_->sources) {
-      trace.add((source.is_done ? 1U : 0U) | (source.failed ? 2U : 0U) |
-                (source.was_changed ? 4U : 0U) | (std::uint64_t{source.version} << 8U) |
-                (std::uint64_t{source.durable} << 16U) | (std::uint64_t{source.attempts} << 48U));
-    }
-    const auto after = [&](std::optional<TimePoint> when) {
-      trace.add(when ? static_cast<std::uint64_t>((*when - now_).count()) : 0);
-    };
-    after(sending_->deadline());
-    after(receiving_ ? receiving_->deadline() : std::nullopt);
-    for (const auto& [name, file] : disk_) {
-      trace.add(file.part);
-      trace.add((file.is_finished ? 1U : 0U) | (file.dirty.empty() ? 0U : 2U) |
-                (std::uint64_t{file.have} << 8U));
-    }
-    if (receiving_) {
-      trace.add(receiving_->unwritten());
-      for (const auto& [item, unused] : sending_->items) {
-        trace.add(receiving_->leading_blocks(item));
-      }
-    }
-    for (const auto& lane : lanes_) {
-      trace.add((lane->client.is_open ? 1U : 0U) | (lane->server.is_open ? 2U : 0U) |
-                (lane->client.opening ? 4U : 0U) | (lane->server.opening ? 8U : 0U) |
-                (lane->up.is_ended ? 16U : 0U) | (lane->down.is_ended ? 32U : 0U) |
-                (std::uint64_t{lane->number} << 8U) | (lane->client.received << 16U) |
-                (lane->server.received << 32U));
-      trace.add(lane->client.inbox);
-      trace.add(lane->server.inbox);
-      trace.add(lane->up.front(lane->up.size()));
-      trace.add(lane->down.front(lane->down.size()));
-    }
-    return trace.value();
-  }
-
-  void print() const {
-    std::printf("  %s, %s, %zu lanes\n",
-                sending_->has_session() ? "sender in session" : "sender without a session",
-                receiving_ ? "receiver in session" : "receiver without a session", lanes_.size());
-    for (const auto& source : sending_->sources) {
-      std::printf("    %s of %zu bytes: %s, durable %u, attempts %u\n", source.name.c_str(),
-                  source.content.size(), source.is_done ? "done" : "not done", source.durable,
-                  source.attempts);
-    }
-    for (const auto& lane : lanes_) {
-      std::printf("    lane %u: up %zu, down %zu, frames %llu up %llu down\n", lane->number,
-                  lane->up.size(), lane->down.size(),
-                  static_cast<unsigned long long>(lane->server.received),
-                  static_cast<unsigned long long>(lane->client.received));
-    }
-  }
+  void finish_well();
+  [[nodiscard]] std::uint64_t hash();
+  void print() const;
 
  private:
-  void change_content() {
-    Octets& content = sending_->sources[0].content;
-    if (!content.empty()) content[0] ^= 0x10;
-  }
-
-  [[nodiscard]] StxLane* find(std::uint8_t number) const {
-    for (const auto& lane : lanes_) {
-      if (lane->number == number && (lane->client.is_open || lane->server.is_open)) {
-        return lane.get();
-      }
-    }
-    return nullptr;
-  }
+  void change_content();
+  [[nodiscard]] StxLane* find(std::uint8_t number) const;
 
   // --- connections
 
-  void dial(std::uint8_t number) {
-    ++dialed_;
-    if (number == 0) client_rng_.fill(transfer_);
-    auto lane = std::make_unique<StxLane>();
-    lane->number = number;
-    lane->opened = now_;
-    lane->up.capacity = kCapacity;
-    auto client = stx::ClientHandshake::create(
-        setting_.psk, {.lane = number, .transfer = transfer_}, setting_.engine, client_rng_, {});
-    auto server =
-        stx::ServerHandshake::create(setting_.server, nonces_, setting_.engine, server_rng_, {});
-    require(client && server, "ends can be made");
-    lane->client.handshake.emplace(std::move(*client));
-    lane->server.handshake.emplace(std::move(*server));
-    say(*lane->server.handshake, lane->down);
-    lanes_.push_back(std::move(lane));
-  }
+  void dial(std::uint8_t number);
 
   template <class Handshake>
   static void say(Handshake& handshake, Pipe& pipe) {
@@ -336,248 +98,33 @@ class Play {
     if (written != 0) pipe.write(ByteView(out).first(written));
   }
 
-  void deliver(StxLane& lane, bool at_sender) {
-    Pipe& pipe = at_sender ? lane.down : lane.up;
-    auto pieces = pipe.take_pieces();
-    if (pieces.empty()) {
-      if (pipe.is_ended) close(lane, at_sender);
-      return;
-    }
-    const Octets first = std::move(pieces.front());
-    pieces.erase(pieces.begin());
-    put_back(pipe, pieces);
-    hand_over(lane, at_sender, first);
-  }
-
-  static void put_back(Pipe& pipe, const std::vector<Octets>& pieces) {
-    for (const Octets& piece : pieces) pipe.write(piece);
-  }
-
-  void hand_over(StxLane& lane, bool at_sender, ByteView bytes) {
-    if (at_sender) {
-      if (!lane.client.is_open) return;
-      lane.client.inbox.insert(lane.client.inbox.end(), bytes.begin(), bytes.end());
-      read_client(lane);
-    } else {
-      if (!lane.server.is_open) return;
-      lane.server.inbox.insert(lane.server.inbox.end(), bytes.begin(), bytes.end());
-      read_server(lane);
-    }
-  }
-
-  void read_client(StxLane& lane) {
-    while (lane.client.is_open && !lane.client.opening) {
-      std::size_t used = 0;
-      const auto progress = lane.client.handshake->handle_bytes(lane.client.inbox, used);
-      if (!progress) return close(lane, true);
-      lane.client.used(used);
-      if (*progress == stx::HandshakeProgress::need_bytes) return;
-      say(*lane.client.handshake, lane.up);
-      if (*progress != stx::HandshakeProgress::done) continue;
-      require(lane.server.opening.has_value(), "a sender is done behind its receiver");
-      lane.client.opening.emplace(std::move(*lane.client.handshake).take());
-      if (lane.number == 0) {
-        sending_->begin(now_);
-      } else if (sending_->has_session()) {
-        sending_->lane_opened(lane.number, now_);
-      } else {
-        return close(lane, true);
-      }
-    }
-    while (lane.client.is_up()) {
-      const auto size = StxLane::whole_frame(lane.client.inbox, stx::Side::server);
-      if (!size) return close(lane, true);
-      if (*size == 0) return;
-      const bool is_good =
-          sending_->handle_frame(lane, MutableBytes(lane.client.inbox).first(*size), now_);
-      lane.client.used(*size);
-      if (!is_good) return close(lane, true);
-      settle();
-    }
-  }
-
-  void read_server(StxLane& lane) {
-    while (lane.server.is_open && !lane.server.opening) {
-      std::size_t used = 0;
-      const auto progress = lane.server.handshake->handle_bytes(lane.server.inbox, now_, used);
-      if (!progress) return close(lane, false);
-      lane.server.used(used);
-      if (*progress == stx::HandshakeProgress::need_bytes) return;
-      say(*lane.server.handshake, lane.down);
-      if (*progress != stx::HandshakeProgress::done) continue;
-      lane.server.opening.emplace(std::move(*lane.server.handshake).take());
-      if (lane.number == 0) {
-        if (receiving_) end_receiving(stx::Code::superseded);
-        receiving_ = std::make_unique<StxReceiving>(setting_.limits, Setting::kPeer, disk_,
-                                                    setting_.engine, setting_.book, Dice(5), now_);
-        receiving_of_ = lane.server.opening->client.transfer;
-        receiving_->add(lane);
-      } else if (receiving_ && receiving_of_ == lane.server.opening->client.transfer) {
-        receiving_->lane_opened(lane, now_);
-      } else {
-        return close(lane, false);
-      }
-    }
-    while (lane.server.is_up()) {
-      const auto size = StxLane::whole_frame(lane.server.inbox, stx::Side::client);
-      if (!size || !receiving_) return close(lane, false);
-      if (*size == 0) return;
-      const bool is_good =
-          receiving_->handle_frame(lane, MutableBytes(lane.server.inbox).first(*size), now_);
-      lane.server.used(*size);
-      settle();
-      if (!is_good) return close(lane, false);
-    }
-  }
-
-  void close(StxLane& lane, bool at_sender) {
-    if (at_sender) {
-      if (!lane.client.is_open) return;
-      lane.client.is_open = false;
-      lane.up.is_ended = true;
-      lane.down.is_deaf = true;
-      lane.down.drop_all();
-      if (lane.client.opening && sending_->has_session()) {
-        sending_->lane_ended(lane.number, now_);
-      }
-      return;
-    }
-    if (!lane.server.is_open) return;
-    lane.server.is_open = false;
-    lane.down.is_ended = true;
-    lane.up.is_deaf = true;
-    lane.up.drop_all();
-    if (receiving_ && receiving_->find(lane.number) == &lane) receiving_->lane_ended(lane, now_);
-  }
-
-  void cut(StxLane& lane) {
-    lane.up.drop_all();
-    lane.down.drop_all();
-    close(lane, true);
-    close(lane, false);
-  }
-
-  void crash() {
-    receiving_.reset();
-    for (const auto& lane : lanes_) {
-      lane->server.is_open = false;
-      lane->down.is_ended = true;
-      lane->up.is_deaf = true;
-      lane->up.drop_all();
-    }
-    Dice dice(9);
-    for (auto& [name, file] : disk_) file.crash(dice);
-  }
-
-  void end_receiving(std::optional<stx::Code> code) {
-    if (code) {
-      receiving_->work_all(now_);
-      receiving_->close(*code);
-      receiving_->pump(now_);
-    }
-    const std::vector<StxLane*> lanes = receiving_->lanes();
-    receiving_.reset();
-    for (StxLane* lane : lanes) close(*lane, false);
-  }
+  void deliver(StxLane& lane, bool at_sender);
+  static void put_back(Pipe& pipe, const std::vector<Octets>& pieces);
+  void hand_over(StxLane& lane, bool at_sender, ByteView bytes);
+  void read_client(StxLane& lane);
+  void read_server(StxLane& lane);
+  void close(StxLane& lane, bool at_sender);
+  void cut(StxLane& lane);
+  void crash();
+  void end_receiving(std::optional<stx::Code> code);
 
   // --- time, and what an attacker does
 
-  [[nodiscard]] std::optional<TimePoint> earliest() const {
-    std::optional<TimePoint> first = sending_->deadline();
-    const auto sooner = [&first](std::optional<TimePoint> when) {
-      if (when && (!first || *when < *first)) first = when;
-    };
-    if (receiving_) sooner(receiving_->deadline());
-    for (const auto& lane : lanes_) {
-      const bool is_waiting = (lane->client.is_open && !lane->client.opening) ||
-                              (lane->server.is_open && !lane->server.opening);
-      if (is_waiting) sooner(lane->opened + setting_.limits.handshake_timeout);
-    }
-    return first;
-  }
-
-  void time_out() {
-    now_ = std::max(now_, *earliest());
-    if (sending_->deadline() && *sending_->deadline() <= now_) sending_->timeout(now_);
-    if (receiving_ && receiving_->deadline() && *receiving_->deadline() <= now_) {
-      receiving_->timeout(now_);
-    }
-    for (const auto& lane : lanes_) {
-      if (now_ - lane->opened < setting_.limits.handshake_timeout) continue;
-      if (!lane->client.opening) close(*lane, true);
-      if (!lane->server.opening) close(*lane, false);
-    }
-  }
-
-  void tamper(Pipe& pipe, What what) {
-    ++tampered_;
-    auto pieces = pipe.take_pieces();
-    Octets& first = pieces.front();
-    const auto flip = [&first](std::size_t at) { first[std::min(at, first.size() - 1)] ^= 1U; };
-    if (what == What::drop) {
-      pieces.erase(pieces.begin());
-    } else if (what == What::duplicate && pieces.size() < kInFlight) {
-      pieces.insert(pieces.begin(), Octets(first));
-    } else if (what == What::reorder && pieces.size() > 1) {
-      std::swap(pieces[0], pieces[1]);
-    } else if (what == What::corrupt_head) {
-      flip(7);
-    } else if (what == What::corrupt_body) {
-      flip(stx::kFrameHeadBytes + 1);
-    } else {
-      flip(first.size() - 1);
-    }
-    put_back(pipe, pieces);
-  }
+  [[nodiscard]] std::optional<TimePoint> earliest() const;
+  void time_out();
+  void tamper(Pipe& pipe, What what);
 
   // --- what follows, and what must hold
 
-  void settle() {
-    sending_->pump(lanes_, now_);
-    for (const stx::LaneId number : sending_->take_silent()) {
-      if (StxLane* const lane = find(number)) close(*lane, true);
-    }
-    for (const stx::ItemId item : sending_->take_finished()) {
-      judge_delivered(*sending_, item, Setting::kPeer, disk_);
-    }
-    if (sending_->over()) end_sending();
-    if (receiving_) {
-      receiving_->pump(now_);
-      for (const auto& begun : receiving_->take_begun()) {
-        if (receiving_of_ == transfer_) judge_begun(begun, *sending_, disk_);
-      }
-      for (const stx::LaneId number : receiving_->take_silent()) {
-        if (StxLane* const lane = receiving_->find(number)) close(*lane, false);
-      }
-      if (receiving_->over()) end_receiving(std::nullopt);
-    }
-    if (!sending_->has_session()) {
-      for (const auto& lane : lanes_) {
-        if (lane->client.opening) close(*lane, true);
-      }
-    }
-  }
-
+  void settle();
   /// Forgets connections that are over at both ends.
-  void sweep() {
-    std::erase_if(lanes_,
-                  [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
-  }
-
-  void end_sending() {
-    const stx::Code code = sending_->over()->code;
-    const bool is_harmed = tampered_ != 0 || cuts_ != 0 || crashes_ != 0 || now_ != kStart;
-    require(code == stx::Code::normal || (code == stx::Code::line_damage && is_harmed) ||
-                code == stx::Code::superseded,
-            "a session ends for a reason");
-    require(code != stx::Code::normal || sending_->is_done(), "a session that is done is done");
-    sending_->forget_session();
-  }
+  void sweep();
+  void end_sending();
 
   static constexpr TimePoint kStart{std::chrono::hours(1)};
   static constexpr std::size_t kCapacity = 100;  ///< some frames of control, or one of data
 
-  Setting& setting_;
+  StxSetting& setting_;
   DiceRng client_rng_;
   DiceRng server_rng_;
   TimePoint now_ = kStart;

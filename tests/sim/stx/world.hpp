@@ -2,27 +2,22 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stx/handshake.hpp"
-#include "tests/sim/dice.hpp"
-#include "tests/sim/pipe.hpp"
-#include "tests/sim/runner.hpp"
+#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/runner.hpp"
+#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
 #include "tests/sim/stx/peer.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"
-#include "tests/sim/violation.hpp"
-#include "tests/sim/watching_engine.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
-#include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 namespace sealine::sim {
@@ -30,33 +25,10 @@ namespace sealine::sim {
 using namespace std::chrono_literals;
 
 /// Senders and one receiver with its disk, over lanes that break, in virtual time.
-class World {
+class StxWorld {
  public:
-  World(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const Keys& keys)
-      : keys_(keys), dice_(seed), rng_(mix(seed) ^ 0x57c), engine_(inner, book_), events_(events) {
-    draw_rates(seed);
-    auto config = std::make_shared<stx::ServerHandshakeConfig>();
-    for (std::size_t i = 0; i < kPeers; ++i) config->psks.push_back(keys.psks[i]);
-    config->parameters = {.max_block_log2 = stx::kMaxBlockLog2, .accepts_zstd = false};
-    server_ = config;
-  }
-
-  RunResult run() {
-    for (; counts_.events < events_; ++counts_.events) step();
-    if (rates_.is_liveness) settle();
-    for (auto& peer : peers_) count(*peer);
-    return {.trace = trace_.value(),
-            .events = counts_.events,
-            .counts = {{"sessions", counts_.sessions},
-                       {"lanes", counts_.lanes},
-                       {"sources delivered", counts_.delivered},
-                       {"given up", counts_.given_up},
-                       {"blocks", counts_.blocks},
-                       {"proved", counts_.proved},
-                       {"damaged", counts_.damaged},
-                       {"crashes", counts_.crashes},
-                       {"keys", book_.count()}}};
-  }
+  StxWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const Keys& keys);
+  RunResult run();
 
  private:
   static constexpr std::size_t kPeers = 3;  ///< whom the receiver knows
@@ -66,167 +38,27 @@ class World {
 
   // --- what the seed decides
 
-  void draw_rates(std::uint64_t seed) {
-    rates_.is_liveness = seed % 3 == 0;
-    rates_.tamper_permille = static_cast<unsigned>(dice_.pick({0, 0, 4, 16}));
-    rates_.cut_permille = static_cast<unsigned>(dice_.pick({0, 3, 10}));
-    rates_.stall_permille = static_cast<unsigned>(dice_.pick({0, 0, 1, 5}));
-    rates_.crash_permille = static_cast<unsigned>(dice_.pick({0, 0, 2, 5}));
-    rates_.change_permille = static_cast<unsigned>(dice_.pick({0, 0, 3, 12}));
-    rates_.rot_permille = static_cast<unsigned>(dice_.pick({0, 0, 3, 20}));
-    rates_.tick_percent = static_cast<unsigned>(dice_.pick({2, 8, 20}));
-    rates_.lanes = dice_.between(1, 4);
-    rates_.capacity = static_cast<std::size_t>(dice_.pick({20'000, 65'536, 300'000}));
-    limits_.window_bytes =
-        dice_.chance(50) ? stx::kWindowBytes : dice_.between(2, 12) * StxSource::kBlock;
-    if (rates_.is_liveness || dice_.chance(50)) {
-      limits_.keep_alive_after = 1500ms;
-      limits_.silence_timeout = 5s;
-    }
-  }
+  void draw_rates(std::uint64_t seed);
 
   // --- events
 
-  void step() {
-    std::size_t roll = dice_.below(1000);
-    const auto happens = [&roll](unsigned permille) {
-      if (roll < permille) return true;
-      roll -= permille;
-      return false;
-    };
-    if (happens(rates_.tamper_permille)) return tamper();
-    if (happens(rates_.cut_permille)) return cut();
-    if (happens(rates_.stall_permille)) return stall();
-    if (happens(rates_.crash_permille)) return crash();
-    if (happens(rates_.change_permille)) return change();
-    if (happens(rates_.rot_permille)) return rot();
-    if (peers_.empty() || (peers_.size() < kPeers && dice_.chance(2))) return arrive();
-    if (dice_.chance(rates_.tick_percent)) return tick();
-    StxPeer& peer = *peers_[dice_.below(peers_.size())];
-    if (peer.lanes.empty()) return tick();
-    StxLane& lane = *peer.lanes[dice_.below(peer.lanes.size())];
-    const std::size_t what = dice_.below(20);
-    if (what < 9) {
-      to_server(peer, lane, draw_count(lane.up.size()), false);
-    } else if (what < 17) {
-      to_client(peer, lane, draw_count(lane.down.size()), false);
-    } else if (what < 19) {
-      work();
-    } else if (peer.sending->has_session() && peer.lanes.size() < rates_.lanes && may_dial()) {
-      dial(peer);
-    }
-    look_at(peer);
-  }
-
-  std::size_t draw_count(std::size_t there) {
-    switch (dice_.below(6)) {
-      case 0:
-        return std::min<std::size_t>(there, dice_.between(1, 30));
-      case 1:
-        return std::min<std::size_t>(there, dice_.between(1, 20'000));
-      default:
-        return there;
-    }
-  }
-
+  void step();
+  std::size_t draw_count(std::size_t there);
   /// A sender comes, with files.
-  void arrive() {
-    note(1, 0);
-    // Each is known by its key; a stranger now and then.
-    std::size_t psk = dice_.chance(4) ? kPeers : dice_.below(kPeers);
-    if (std::ranges::any_of(peers_, [&](const auto& one) { return one->psk == psk; })) {
-      return tick();
-    }
-    auto peer = std::make_unique<StxPeer>();
-    peer->psk = psk;
-    peer->is_known = psk < kPeers;
-    peer->name = "p" + std::to_string(++arrived_);
-    std::vector<StxSource> sources;
-    for (std::size_t i = dice_.between(1, 6); i-- > 0;) sources.push_back(sources_.draw(i));
-    peer->sending = std::make_unique<StxSending>(std::move(sources), limits_, engine_, book_);
-    rng_.fill(peer->transfer);
-    peer->retry_at = now_;
-    peers_.push_back(std::move(peer));
-  }
-
-  void tick() {
-    note(2, 0);
-    Duration by = std::chrono::microseconds(dice_.between(1, 3000));
-    if (dice_.chance(20)) by = std::chrono::milliseconds(dice_.between(1, 400));
-    if (dice_.chance(1) && !rates_.is_liveness) by = std::chrono::seconds(dice_.between(1, 40));
-    now_ += by;
-    pass();
-  }
-
+  void arrive();
+  void tick();
   /// What comes of the time that has passed.
-  void pass() {
-    for (auto& peer : peers_) {
-      const auto deadline = peer->sending->deadline();
-      if (deadline && *deadline <= now_) peer->sending->timeout(now_);
-      for (auto& lane : peer->lanes) {
-        if (now_ - lane->opened < limits_.handshake_timeout) continue;
-        if (!lane->server.opening && lane->server.is_open) close_server(*lane);
-        if (!lane->client.opening && lane->client.is_open) close_client(*peer, *lane);
-      }
-      const bool is_idle =
-          !peer->sending->has_session() &&
-          std::ranges::none_of(peer->lanes, [](const auto& lane) { return lane->client.is_open; });
-      if (is_idle && !peer->sending->is_done() && peer->retry_at <= now_ && may_dial()) {
-        dial(*peer);
-      }
-    }
-    for (auto& session : sessions_) {
-      const auto deadline = session.receiving->deadline();
-      if (deadline && *deadline <= now_) session.receiving->timeout(now_);
-    }
-    for (auto& peer : peers_) look_at(*peer);
-    collect();
-  }
+  void pass();
 
   [[nodiscard]] bool may_dial() const { return rates_.is_liveness || dialed_ < rates_.dials; }
 
   /// One block is written, or all of what was is made durable.
-  void work() {
-    note(3, 0);
-    if (sessions_.empty()) return;
-    StxReceiving& receiving = *sessions_[dice_.below(sessions_.size())].receiving;
-    receiving.work(now_);
-    if (dice_.chance(30)) receiving.commit();
-    receiving.pump(now_);
-  }
+  void work();
 
   // --- connections
 
-  void dial(StxPeer& peer) {
-    note(4, peer.lanes.size());
-    stx::LaneId number = 0;
-    const auto is_taken = [&peer](stx::LaneId one) {
-      return std::ranges::any_of(peer.lanes, [&](const auto& lane) {
-        return lane->client.is_open && lane->number == one;
-      });
-    };
-    while (is_taken(number)) ++number;
-    if (number == 0) rng_.fill(peer.transfer);
-    auto lane = std::make_unique<StxLane>();
-    lane->number = number;
-    lane->opened = now_;
-    lane->up.capacity = rates_.capacity;
-    lane->down.capacity = rates_.capacity;
-    auto client = stx::ClientHandshake::create(
-        keys_.psks[peer.psk], {.lane = number, .transfer = peer.transfer}, engine_, rng_, {});
-    require(client.has_value(), "a sender can be made");
-    lane->client.handshake.emplace(std::move(*client));
-    serve(*lane);
-    ++dialed_;
-    peer.lanes.push_back(std::move(lane));
-  }
-
-  void serve(StxLane& lane) {
-    auto server = stx::ServerHandshake::create(server_, nonces_, engine_, rng_, {});
-    require(server.has_value(), "a receiver can be made");
-    lane.server.handshake.emplace(std::move(*server));
-    say(*lane.server.handshake, lane.down);
-  }
+  void dial(StxPeer& peer);
+  void serve(StxLane& lane);
 
   template <class Handshake>
   static void say(Handshake& handshake, Pipe& pipe) {
@@ -234,409 +66,46 @@ class World {
     pipe.write(ByteView(out).first(handshake.poll_transmit(out)));
   }
 
-  void to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always) {
-    Pipe& pipe = lane.up;
-    note(5, pipe.size());
-    if (!is_always && pipe.stalled_until > now_) return;
-    if (!lane.server.is_open) return pipe.drop_all();
-    trace_.add(pipe.front(std::min<std::size_t>(count, 64)));
-    lane.server.take_from(pipe, count);
-    if (!lane.server.opening) shake_server(peer, lane);
-    while (lane.server.is_up()) {
-      const auto size = StxLane::whole_frame(lane.server.inbox, stx::Side::client);
-      StxSession* const session = session_of(lane);
-      if (!size || session == nullptr) return close_server(lane);
-      if (*size == 0) break;
-      const bool is_good = session->receiving->handle_frame(
-          lane, MutableBytes(lane.server.inbox).first(*size), now_);
-      lane.server.used(*size);
-      session->receiving->pump(now_);
-      judge(*session);
-      if (!is_good) return close_server(lane);
-      if (session->receiving->over()) return end(*session);
-    }
-    if (pipe.size() == 0 && pipe.is_ended) close_server(lane);
-  }
-
-  void shake_server(StxPeer& peer, StxLane& lane) {
-    while (lane.server.is_open && !lane.server.opening) {
-      std::size_t used = 0;
-      const auto progress = lane.server.handshake->handle_bytes(lane.server.inbox, now_, used);
-      if (!progress) return close_server(lane);
-      lane.server.consumed += used;
-      lane.server.used(used);
-      if (*progress == stx::HandshakeProgress::need_bytes) return;
-      say(*lane.server.handshake, lane.down);
-      if (*progress != stx::HandshakeProgress::done) continue;
-      lane.server.opening.emplace(std::move(*lane.server.handshake).take());
-      require(peer.is_known, "a stranger opens nothing");
-      require(lane.client.is_open || lane.client.handshake.has_value(),
-              "an attacker's bytes open nothing");
-      require(lane.server.consumed <= lane.up.good_bytes,
-              "no handshake that was changed on its way is taken as good");
-      require(lane.server.opening->psk_index == peer.psk, "a sender is known by its key");
-      join(peer, lane);
-    }
-  }
-
-  void join(StxPeer& peer, StxLane& lane) {
-    const auto& said = lane.server.opening->client;
-    require(said.lane == lane.number, "a lane has its number");
-    ++counts_.lanes;
-    if (lane.number != 0) {
-      for (auto& session : sessions_) {
-        if (session.peer == &peer && session.transfer == said.transfer) {
-          if (StxLane* const old = session.receiving->find(lane.number)) close_server(*old);
-          return session.receiving->lane_opened(lane, now_);
-        }
-      }
-      return close_server(lane);  // unknown: its session is over
-    }
-    // The newer session of a sender wins.
-    for (std::size_t i = sessions_.size(); i-- > 0;) {
-      if (sessions_[i].peer != &peer) continue;
-      sessions_[i].receiving->work_all(now_);
-      sessions_[i].receiving->close(stx::Code::superseded);
-      sessions_[i].receiving->pump(now_);
-      end(sessions_[i]);
-    }
-    ++counts_.sessions;
-    sessions_.push_back({.receiving = std::make_unique<StxReceiving>(
-                             limits_, peer.name, disk_, engine_, book_, Dice(dice_.next()), now_),
-                         .peer = &peer,
-                         .transfer = said.transfer});
-    sessions_.back().receiving->add(lane);
-  }
-
-  void to_client(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always) {
-    Pipe& pipe = lane.down;
-    note(6, pipe.size());
-    if (!is_always && pipe.stalled_until > now_) return;
-    if (!lane.client.is_open) return pipe.drop_all();
-    trace_.add(pipe.front(std::min<std::size_t>(count, 64)));
-    lane.client.take_from(pipe, count);
-    if (!lane.client.opening) shake_client(peer, lane);
-    while (lane.client.is_up()) {
-      const auto size = StxLane::whole_frame(lane.client.inbox, stx::Side::server);
-      if (!size) return close_client(peer, lane);
-      if (*size == 0) break;
-      const bool is_good =
-          peer.sending->handle_frame(lane, MutableBytes(lane.client.inbox).first(*size), now_);
-      if (!lane.client.is_open) return;
-      lane.client.used(*size);
-      peer.sending->pump(peer.lanes, now_);
-      if (!is_good) return close_client(peer, lane);
-    }
-    if (pipe.size() == 0 && pipe.is_ended) close_client(peer, lane);
-  }
-
-  void shake_client(StxPeer& peer, StxLane& lane) {
-    while (lane.client.is_open && !lane.client.opening) {
-      std::size_t used = 0;
-      const auto progress = lane.client.handshake->handle_bytes(lane.client.inbox, used);
-      if (!progress) return close_client(peer, lane);
-      lane.client.used(used);
-      lane.client.consumed += used;
-      if (*progress == stx::HandshakeProgress::need_bytes) return;
-      say(*lane.client.handshake, lane.up);
-      if (*progress != stx::HandshakeProgress::done) continue;
-      lane.client.opening.emplace(std::move(*lane.client.handshake).take());
-      require(peer.is_known, "a stranger opens nothing");
-      require(lane.client.consumed <= lane.down.good_bytes,
-              "no handshake that was changed on its way is taken as good");
-      if (lane.number == 0) {
-        peer.sending->begin(now_);
-      } else if (peer.sending->has_session()) {
-        peer.sending->lane_opened(lane.number, now_);
-      } else {
-        return close_client(peer, lane);
-      }
-      peer.sending->pump(peer.lanes, now_);
-    }
-  }
-
-  void close_server(StxLane& lane) {
-    if (!lane.server.is_open) return;
-    lane.server.is_open = false;
-    lane.down.is_ended = true;
-    lane.up.is_deaf = true;
-    lane.up.drop_all();
-    StxSession* const session = session_of(lane);
-    if (session == nullptr) return;
-    session->receiving->lane_ended(lane, now_);
-    if (session->receiving->over()) end(*session);
-  }
-
-  void close_client(StxPeer& peer, StxLane& lane) {
-    if (!lane.client.is_open) return;
-    lane.client.is_open = false;
-    lane.up.is_ended = true;
-    lane.down.is_deaf = true;
-    lane.down.drop_all();
-    if (lane.client.opening && peer.sending->has_session()) {
-      peer.sending->lane_ended(lane.number, now_);
-      peer.sending->pump(peer.lanes, now_);
-    }
-    if (lane.number == 0 && !peer.sending->has_session()) try_again(peer);
-  }
-
-  void try_again(StxPeer& peer) {
-    const Duration pause = std::min(kRetry * (1U << std::min(peer.failures, 5U)), kLongestRetry);
-    ++peer.failures;
-    peer.retry_at = now_ + pause / 2 + std::chrono::milliseconds(dice_.below(100));
-  }
-
-  StxSession* session_of(const StxLane& lane) {
-    for (auto& session : sessions_) {
-      if (std::ranges::find(session.receiving->lanes(), &lane) !=
-          session.receiving->lanes().end()) {
-        return &session;
-      }
-    }
-    return nullptr;
-  }
-
+  void to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always);
+  void shake_server(StxPeer& peer, StxLane& lane);
+  void join(StxPeer& peer, StxLane& lane);
+  void to_client(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always);
+  void shake_client(StxPeer& peer, StxLane& lane);
+  void close_server(StxLane& lane);
+  void close_client(StxPeer& peer, StxLane& lane);
+  void try_again(StxPeer& peer);
+  StxSession* session_of(const StxLane& lane);
   /// A receiver's session is over: its connections are closed behind what was written.
-  void end(StxSession& session) {
-    counts_.damaged += session.receiving->damaged;
-    const std::vector<StxLane*> lanes = session.receiving->lanes();
-    const StxReceiving* const gone = session.receiving.get();
-    std::erase_if(sessions_, [&](const StxSession& one) { return one.receiving.get() == gone; });
-    for (StxLane* lane : lanes) close_server(*lane);
-  }
+  void end(StxSession& session);
 
   // --- what must hold
 
-  void look_at(StxPeer& peer) {
-    StxSending& sending = *peer.sending;
-    sending.pump(peer.lanes, now_);
-    for (const stx::LaneId number : sending.take_silent()) {
-      for (auto& lane : peer.lanes) {
-        if (lane->client.is_open && lane->number == number) close_client(peer, *lane);
-      }
-    }
-    for (const stx::ItemId item : sending.take_finished()) judge_delivered(peer, item);
-    if (sending.over()) {
-      const stx::Code code = sending.over()->code;
-      require(code == stx::Code::normal || code == stx::Code::line_damage ||
-                  code == stx::Code::superseded,
-              "a session ends for a reason");
-      require(code != stx::Code::normal || sending.is_done(), "a session that is done is done");
-      sending.forget_session();
-      for (auto& lane : peer.lanes) close_client(peer, *lane);
-      try_again(peer);
-    }
-    for (std::size_t i = sessions_.size(); i-- > 0;) {
-      StxSession& session = sessions_[i];
-      if (session.peer != &peer) continue;
-      session.receiving->pump(now_);
-      judge(session);
-      for (const stx::LaneId number : session.receiving->take_silent()) {
-        if (StxLane* const lane = session.receiving->find(number)) close_server(*lane);
-      }
-      if (session.receiving->over()) end(session);
-    }
-    std::erase_if(peer.lanes,
-                  [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
-  }
-
-  void judge(StxSession& session) {
-    const bool is_present = session.transfer == session.peer->transfer;
-    for (const auto& begun : session.receiving->take_begun()) {
-      if (is_present) judge_begun(begun, *session.peer->sending, disk_);
-    }
-  }
-
-  void judge_delivered(const StxPeer& peer, stx::ItemId item) {
-    trace_.add(sim::judge_delivered(*peer.sending, item, peer.name, disk_));
-    ++counts_.delivered;
-  }
-
-  void count(const StxPeer& peer) {
-    counts_.blocks += peer.sending->blocks_sent;
-    counts_.proved += peer.sending->resumed;
-    for (const auto& source : peer.sending->sources) {
-      if (source.failed) ++counts_.given_up;
-    }
-  }
-
+  void look_at(StxPeer& peer);
+  void judge(StxSession& session);
+  void judge_delivered(const StxPeer& peer, stx::ItemId item);
+  void count(const StxPeer& peer);
   /// Takes away senders that are done.
-  void collect() {
-    for (std::size_t i = 0; i < peers_.size();) {
-      StxPeer& peer = *peers_[i];
-      const bool is_idle = !peer.sending->has_session() && peer.lanes.empty() &&
-                           std::ranges::none_of(sessions_, [&](const StxSession& session) {
-                             return session.peer == &peer;
-                           });
-      const bool is_hopeless = !peer.is_known && peer.failures > 0;
-      if (is_idle && (peer.sending->is_done() || is_hopeless)) {
-        count(peer);
-        std::erase_if(disk_,
-                      [&](const auto& entry) { return entry.first.starts_with(peer.name + "/"); });
-        peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
-      } else {
-        ++i;
-      }
-    }
-  }
+  void collect();
 
   // --- faults
 
-  StxLane* any_lane() {
-    if (peers_.empty()) return nullptr;
-    StxPeer& peer = *peers_[dice_.below(peers_.size())];
-    return peer.lanes.empty() ? nullptr : peer.lanes[dice_.below(peer.lanes.size())].get();
-  }
-
-  void tamper() {
-    note(7, 0);
-    StxLane* lane = any_lane();
-    const StxLane* const other = any_lane();
-    // Where something is on its way, if anywhere.
-    for (int i = 0; i < 8 && lane != nullptr && lane->up.size() + lane->down.size() == 0; ++i) {
-      lane = any_lane();
-    }
-    if (lane == nullptr || other == nullptr) return;
-    Pipe& pipe = lane->up.size() != 0 && dice_.chance(70) ? lane->up : lane->down;
-    if (pipe.size() == 0) return;
-    if (dice_.chance(60)) {
-      pipe.damage(dice_);
-    } else {
-      sim::tamper(pipe, dice_.chance(50) ? other->up.seen() : other->down.seen(), dice_);
-    }
-  }
-
-  void stall() {
-    note(8, 0);
-    StxLane* const lane = any_lane();
-    if (lane == nullptr) return;
-    const Duration length = std::chrono::milliseconds(dice_.chance(10) ? dice_.between(1000, 60'000)
-                                                                       : dice_.between(1, 900));
-    if (dice_.chance(60)) lane->up.stalled_until = now_ + length;
-    if (dice_.chance(60)) lane->down.stalled_until = now_ + length;
-  }
-
-  void cut() {
-    note(9, 0);
-    StxLane* const lane = any_lane();
-    if (lane == nullptr) return;
-    const bool is_reset = dice_.chance(50);
-    for (Pipe* pipe : {&lane->up, &lane->down}) {
-      if (dice_.chance(20)) continue;  // one direction alone
-      if (is_reset) pipe->drop_all();
-      pipe->is_ended = true;
-      pipe->is_deaf = true;
-    }
-  }
-
+  StxLane* any_lane();
+  void tamper();
+  void stall();
+  void cut();
   /// The receiver's process, or a sender's, is gone with all that it had in memory.
-  void crash() {
-    note(10, 0);
-    ++counts_.crashes;
-    if (dice_.chance(30) && !peers_.empty()) {
-      StxPeer& peer = *peers_[dice_.below(peers_.size())];
-      for (auto& lane : peer.lanes) close_client(peer, *lane);
-      peer.sending->forget_session();
-      return;
-    }
-    for (auto& peer : peers_) {
-      for (auto& lane : peer->lanes) {
-        lane->server.is_open = false;
-        lane->down.is_ended = true;
-        if (dice_.chance(50)) lane->down.drop_all();
-        lane->up.is_deaf = true;
-        lane->up.drop_all();
-      }
-    }
-    sessions_.clear();
-    for (auto& [name, file] : disk_) file.crash(dice_);
-  }
-
+  void crash();
   /// A source is written to while it is sent.
-  void change() {
-    note(11, 0);
-    if (peers_.empty()) return;
-    StxPeer& peer = *peers_[dice_.below(peers_.size())];
-    StxSource& source = peer.sending->sources[dice_.below(peer.sending->sources.size())];
-    if (source.is_done || source.failed || source.is_stream || !source.pack.empty()) return;
-    source.was_changed = true;
-    source.durable = 0;
-    if (dice_.chance(40) && !source.content.empty()) {
-      // Neither size nor time shows it.
-      source.content[dice_.below(source.content.size())] ^= 0x40;
-      return;
-    }
-    ++source.version;
-    sources_.fill(source, dice_.below(source.content.size() + 2 * StxSource::kBlock));
-  }
-
+  void change();
   /// Bits of a part rot, or the ledger is of another day.
-  void rot() {
-    note(12, 0);
-    if (disk_.empty()) return;
-    auto entry = disk_.begin();
-    std::advance(entry, static_cast<std::ptrdiff_t>(dice_.below(disk_.size())));
-    StxFile& file = entry->second;
-    // What is being written now is the receiver's own.
-    const bool is_open = std::ranges::any_of(sessions_, [&](const StxSession& session) {
-      return entry->first.starts_with(session.receiving->peer() + "/");
-    });
-    if (file.is_finished || file.is_pack || is_open || file.part.empty()) return;
-    file.was_harmed = true;
-    if (dice_.chance(70)) {
-      const std::size_t at = dice_.below(file.part.size());
-      file.part[at] ^= 0x01;
-      if (at < file.safe.size()) file.safe[at] ^= 0x01;
-    } else {
-      file.have = static_cast<std::uint32_t>(dice_.below(20));
-    }
-  }
+  void rot();
 
   // --- liveness
 
   /// No more faults, and everything must arrive within kSettleTime.
-  void settle() {
-    for (auto& peer : peers_) {
-      for (auto& lane : peer->lanes) lane->up.stalled_until = lane->down.stalled_until = now_;
-    }
-    const TimePoint limit = now_ + kSettleTime;
-    while (!peers_.empty()) {
-      if (now_ > limit) {
-        for (const auto& peer : peers_) print(*peer);
-        throw Violation("all is delivered a minute after the last fault");
-      }
-      for (std::size_t i = 0; i < peers_.size(); ++i) {
-        StxPeer& peer = *peers_[i];
-        for (std::size_t k = 0; k < peer.lanes.size(); ++k) {
-          to_server(peer, *peer.lanes[k], peer.lanes[k]->up.size(), true);
-          to_client(peer, *peer.lanes[k], peer.lanes[k]->down.size(), true);
-        }
-      }
-      for (auto& session : sessions_) {
-        session.receiving->work_all(now_);
-        session.receiving->commit();
-        session.receiving->pump(now_);
-      }
-      now_ += 10ms;
-      pass();
-    }
-  }
-
-  static void print(const StxPeer& peer) {
-    std::printf("  %s: %s, %zu lanes, %u failures\n", peer.name.c_str(),
-                peer.sending->has_session() ? "in session" : "without a session", peer.lanes.size(),
-                peer.failures);
-    for (const auto& source : peer.sending->sources) {
-      std::printf("    %s of %zu bytes: %s, durable %u, attempts %u\n", source.name.c_str(),
-                  source.content.size(), source.is_done ? "done" : "not done", source.durable,
-                  source.attempts);
-    }
-  }
-
-  void note(std::uint64_t what, std::uint64_t detail) {
-    trace_.add(what << 56U ^ detail << 32U ^
-               static_cast<std::uint64_t>(now_.time_since_epoch().count()));
-  }
+  void settle();
+  static void print(const StxPeer& peer);
+  void note(std::uint64_t what, std::uint64_t detail);
 
   struct Counts {
     std::uint64_t events = 0;

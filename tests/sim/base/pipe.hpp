@@ -2,7 +2,7 @@
 
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/time.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <algorithm>
 #include <cstddef>

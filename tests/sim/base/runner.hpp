@@ -1,7 +1,7 @@
 #pragma once
 
 #include "sealine/crypto/engine.hpp"
-#include "tests/sim/violation.hpp"
+#include "tests/sim/base/violation.hpp"
 
 #include <chrono>
 #include <cstddef>

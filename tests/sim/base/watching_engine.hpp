@@ -1,7 +1,7 @@
 #pragma once
 
 #include "sealine/crypto/engine.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sealine::sim {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "sealine/base/bytes.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <cstddef>
 #include <cstdint>

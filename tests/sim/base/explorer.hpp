@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tests/sim/violation.hpp"
+#include "tests/sim/base/violation.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -2,12 +2,11 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/crypto/hmac_key.hpp"
-#include "tests/sim/dice.hpp"
+#include "tests/sim/base/dice.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string_view>
