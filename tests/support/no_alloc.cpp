@@ -53,7 +53,9 @@ void ignore(const volatile void*) {}
 #else
 
 // Glibc's own functions under their inner names; the program's definitions go before those of
-// shared libraries, so that these see what libcrypto does too.
+// shared libraries, so that these see what libcrypto does too. Only what is visible goes before
+// theirs, and clang hides what -fvisibility=hidden tells it to even where <cstdlib> declared it.
+#pragma GCC visibility push(default)
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -88,5 +90,6 @@ int posix_memalign(void** out, std::size_t alignment, std::size_t size) noexcept
   return 0;
 }
 }
+#pragma GCC visibility pop
 
 #endif
