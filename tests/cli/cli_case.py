@@ -43,8 +43,9 @@ class CliCase(unittest.TestCase):
 
     def run_sealine(self, *argv, data: bytes = b"", state=None, env: dict | None = None, timeout: float = st.WAIT,
                     **rest) -> Done:
-        done = subprocess.run([str(st.SEALINE), *map(str, argv)], input=data, capture_output=True, timeout=timeout,
-                              env=st.environment(state or self.state, **(env or {})), check=False, **rest)
+        command, given = [str(st.SEALINE), *map(str, argv)], st.environment(state or self.state, **(env or {}))
+        done = subprocess.run(command, input=data, capture_output=True, timeout=timeout, env=given, check=False, **rest)
+        st.assert_discreet(command, given, done.stderr, done.stdout)
         text = done.stderr.decode("utf-8", "replace").rstrip("\n")
         if found := st.SANITIZER.search(text):
             raise AssertionError(f"{found.group()}:\n{text}")

@@ -23,6 +23,8 @@ import time
 import unittest
 from pathlib import Path
 
+from discretion import shown_secret
+
 SOURCE = Path(__file__).resolve().parent.parent.parent
 FULL = os.environ.get("SEALINE_FULL") == "1" or os.environ.get("SEALINE_TEST_SCALE") == "full"
 WAIT = 60.0  # bounds a wait, measures nothing; a sanitized binary on a busy machine is slow
@@ -97,6 +99,16 @@ def _die_with_parent() -> None:
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+PRINTED_BYTES = 1 << 20  # of standard output, which may be somebody's data without end
+
+
+def assert_discreet(argv: list, env: dict | None, *printed: bytes) -> None:
+    """No secret of the program in anything that it printed. What fails does not print it either."""
+    for text in printed:
+        if form := shown_secret(argv, env, text):
+            raise AssertionError(f"{argv} showed a secret, as {form}")
+
+
 _running: set["Program"] = set()
 
 
@@ -108,6 +120,7 @@ class Program:
 
     def __init__(self, argv: list, *, env: dict | None = None, stdin="null", stdout="collect", cwd=None):
         self.argv = [str(a) for a in argv]
+        self.env = env
         self.stderr_lines: list[str] = []
         self.output = bytearray()
         self._changed = threading.Condition()
@@ -197,9 +210,7 @@ class Program:
             text = self.stderr
             self.kill()
             raise AssertionError(f"{self.argv} did not end in {timeout:.0f} s:\n{text}") from None
-        for thread in self._threads:
-            thread.join(10)
-        self._forget()
+        self._end()
         return code
 
     def terminate(self, timeout: float = WAIT) -> int:
@@ -211,22 +222,38 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._end()
+
+    def _end(self) -> None:
         for thread in self._threads:
             thread.join(10)
-        self._forget()
-
-    def _forget(self) -> None:
-        _running.discard(self)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+        if self in _running:
+            _running.discard(self)
+            assert_discreet(self.argv, self.env, self.stderr.encode(), bytes(self.output[:PRINTED_BYTES]))
 
     def memory_bytes(self, field: str = "VmRSS") -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         raise AssertionError(field)
+
+    def memory(self) -> bytes:
+        """Every page that it can write (for root alone, as the programs are not dumpable)."""
+        pages = []
+        with open(f"/proc/{self.pid}/maps") as maps, open(f"/proc/{self.pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                span, rights = line.split()[:2]
+                low, high = (int(x, 16) for x in span.split("-"))
+                if "r" not in rights or "w" not in rights or high - low > 1 << 30:
+                    continue
+                with contextlib.suppress(OSError):
+                    mem.seek(low)
+                    pages.append(mem.read(high - low))
+        return b"".join(pages)
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
