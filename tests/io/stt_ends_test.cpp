@@ -9,7 +9,7 @@ namespace {
 
 using net::ip::tcp;
 
-/// A wire between a client and the endpoint that can be cut.
+/// A wire between a client and the endpoint that can be cut, and hold back what the endpoint says.
 class Wire {
  public:
   explicit Wire(Loopback& loopback)
@@ -20,6 +20,21 @@ class Wire {
 
   Url url() const {
     return {.scheme = Scheme::ws, .host = "127.0.0.1", .port = acceptor_.local_endpoint().port()};
+  }
+
+  /// From here on what the endpoint says waits.
+  void hold() { is_holding_ = true; }
+
+  /// Until something more of the endpoint waits.
+  Task wait_held() {
+    const std::size_t before = held_.size();
+    while (held_.size() == before) co_await net::post(loopback_->context, use_awaitable);
+  }
+
+  /// Gives what waited, all at once.
+  Task release() {
+    is_holding_ = false;
+    co_await net::async_write(*near_, net::buffer(held_), use_awaitable);
   }
 
   void cut() {
@@ -33,17 +48,23 @@ class Wire {
     near_ = std::make_shared<tcp::socket>(co_await acceptor_.async_accept(use_awaitable));
     far_ = std::make_shared<tcp::socket>(loopback_->context);
     co_await far_->async_connect(loopback_->server.local_endpoints().at(0), use_awaitable);
-    loopback_->beside([a = near_, b = far_]() -> Task { co_await copy(a, b); });
-    co_await copy(far_, near_);
+    loopback_->beside([a = near_, b = far_]() -> Task { co_await copy(a, b, nullptr); });
+    co_await copy(far_, near_, this);
   }
 
-  static Task copy(std::shared_ptr<tcp::socket> from, std::shared_ptr<tcp::socket> to) {
+  static Task copy(std::shared_ptr<tcp::socket> from, std::shared_ptr<tcp::socket> to,
+                   Wire* holder) {
     Bytes buffer(65536);
     error_code ec;
     while (!ec) {
       const std::size_t n = co_await from->async_read_some(net::buffer(buffer),
                                                            net::redirect_error(use_awaitable, ec));
       if (ec) break;
+      if (holder != nullptr && holder->is_holding_) {
+        holder->held_.insert(holder->held_.end(), buffer.begin(),
+                             buffer.begin() + static_cast<std::ptrdiff_t>(n));
+        continue;
+      }
       co_await net::async_write(*to, net::buffer(buffer, n),
                                 net::redirect_error(use_awaitable, ec));
     }
@@ -53,6 +74,8 @@ class Wire {
   tcp::acceptor acceptor_;
   std::shared_ptr<tcp::socket> near_;
   std::shared_ptr<tcp::socket> far_;
+  bool is_holding_ = false;
+  Bytes held_;
 };
 
 EndpointOptions impatient() {
@@ -88,6 +111,43 @@ TEST(SttEnds, ALostConnectionIsTruncation) {
     EXPECT_EQ(ours.outcome()->fault.code, Errc::truncated);
     co_await ours.async_drain(net::redirect_error(use_awaitable, ec));
     EXPECT_EQ(ec, make_error_code(Errc::truncated)) << ec.message();
+  });
+}
+
+// What comes with the RESET in one piece: a stream that is over is gone before anybody has read.
+TEST(SttEnds, AStreamThatIsResetBehindUnreadBytesSaysSo) {
+  Loopback net;
+  Wire wire(net);
+  net.run([&]() -> Task {
+    Session ours;
+    bool connected = false;
+    net.beside([&]() -> Task {
+      ours = co_await net.client.async_connect(wire.url(), use_awaitable);
+      connected = true;
+    });
+    Session theirs = co_await net.server.async_accept(use_awaitable);
+    while (!connected) co_await net::post(net.context, use_awaitable);
+    Stream stream = ours.open().value();
+    co_await net::async_write(stream, net::buffer(pattern(10)), use_awaitable);
+    co_await stream.async_shutdown(use_awaitable);
+    Stream in = co_await theirs.async_accept(use_awaitable);
+    EXPECT_EQ(co_await read_to_end(in), pattern(10));
+
+    error_code ec;
+    bool has_ended = false;
+    net.beside([&]() -> Task {
+      Bytes buffer(100);
+      co_await stream.async_read_some(net::buffer(buffer), net::redirect_error(use_awaitable, ec));
+      has_ended = true;
+    });
+    wire.hold();
+    co_await net::async_write(in, net::buffer(pattern(10)), use_awaitable);
+    co_await wire.wait_held();
+    in.reset(400);
+    co_await wire.wait_held();
+    co_await wire.release();
+    while (!has_ended) co_await net::post(net.context, use_awaitable);
+    EXPECT_EQ(ec, make_error_code(Errc::stream_reset)) << ec.message();
   });
 }
 

@@ -16,6 +16,12 @@ error_code read_code(const Error& error) {
   return has_ended(error) ? error_code(net::error::eof) : to_error_code(error);
 }
 
+// Whether the session has closed a stream, and the event that says so is still to come: what has
+// ended it (the peer's RESET or STOP) is said before that.
+bool is_told_soon(const Error& error, bool is_gone) {
+  return error.code == Errc::stream_unknown && !is_gone;
+}
+
 }  // namespace
 
 SessionCore::StreamState* SessionCore::find(StreamId id) {
@@ -233,6 +239,7 @@ void SessionCore::try_read(StreamId id, StreamState& stream) {
     if (stream.read_target.empty())
       return finish(std::move(stream.read), error_code(), std::size_t{0});
     const auto read = session_->read(id, stream.read_target, now);
+    if (!read && !outcome_ && is_told_soon(read.error(), stream.is_gone)) return;
     if (!read) return end(outcome_ ? read_code(end_error()) : to_error_code(read.error()));
     stream.has_ended = read->finished;
     if (read->bytes > 0) return finish(std::move(stream.read), error_code(), read->bytes);
@@ -245,6 +252,7 @@ void SessionCore::try_read(StreamId id, StreamState& stream) {
   message.resize(before + session_->readable_bytes(id));
   const auto read = session_->read(id, MutableBytes(message).subspan(before), now);
   message.resize(before + (read ? read->bytes : 0));
+  if (!read && !outcome_ && is_told_soon(read.error(), stream.is_gone)) return;
   if (!read) return end(outcome_ ? read_code(end_error()) : to_error_code(read.error()));
   stream.has_ended = read->finished;
   if (read->message_end) return finish(std::move(stream.read_message), error_code());
@@ -287,6 +295,7 @@ std::size_t SessionCore::try_write(StreamId id, StreamState& stream) {
     return end(outcome_ ? end_error() : Error{Errc::already_closed, 0});
   const auto taken = session_->write(id, stream.write_source, detail::now());
   if (!taken && taken.error().code == Errc::window_full) return 0;  // until StreamWritable
+  if (!taken && is_told_soon(taken.error(), stream.is_gone)) return 0;
   if (!taken) return end(taken.error());
   if (*taken == 0 && !stream.write_source.empty()) return 0;
   if (stream.write_message) {
