@@ -141,14 +141,6 @@ Result<Head> Link::check_head(FixedView<kHeadBytes> bytes) const {
                             .any_type = true});
 }
 
-Result<Head> Link::check_ack_head(FixedView<kHeadBytes> bytes, std::uint32_t min_bytes,
-                                  std::uint32_t max_bytes) const {
-  return parse_head(bytes, {.sequence = received_.sequence,
-                            .min_payload_bytes = min_bytes,
-                            .max_payload_bytes = max_bytes,
-                            .type = Type::ack});
-}
-
 Result<MutableBytes> Link::open(const Head& head, MutableBytes message, std::size_t clear_bytes) {
   SEALINE_ASSERT(message.size() == head.message_bytes());
   const ByteView signed_part = message.first(kHeadBytes + head.payload_bytes);

@@ -137,7 +137,6 @@ bool ChannelEnd::Machine::write_next(SealRun& run) {
       events.emplace_back(Rotated{link->rotations()});
       return true;
     }
-    case Rotation::Step::init_due:
     case Rotation::Step::expect_response:
     case Rotation::Step::expect_ack:
       break;

@@ -1,174 +1,15 @@
 #include "sealine/scp/channel.hpp"
 
-#include "sealine/base/writer.hpp"
-#include "sealine/crypto/engine.hpp"
-#include "sealine/scp/handshake.hpp"
-#include "support/fixed_rng.hpp"
-#include "support/hex.hpp"
+#include "scp/channel_pair.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace sealine::scp {
 namespace {
-
-using test::Bytes;
-using namespace std::chrono_literals;
-
-// A client and a server in virtual time, joined by two byte queues that a test may cut, hold or
-// alter.
-struct Pair {
-  std::unique_ptr<crypto::Engine> engine = *crypto::make_engine(crypto::EngineChoice::openssl);
-  test::SeededRng rng{7};
-  TimePoint now{1000s};
-  ClientConfig client_config;
-  ServerConfig server_config;
-  std::optional<ChannelEnd> client;
-  std::optional<ChannelEnd> server;
-  std::optional<ServerHandshake> handshake;
-  Bytes up;
-  Bytes down;
-  std::vector<Event> client_events;
-  std::vector<Event> server_events;
-  std::optional<Errc> server_refusal;
-  std::size_t buffer_bytes = 2 * kMaxWireMessageBytes;
-
-  explicit Pair(Mode mode = Mode::mutual, bool reconnect = false) {
-    auto client_key = std::make_shared<crypto::KeyPair>(crypto::KeyPair::generate(*engine, rng));
-    auto server_key = std::make_shared<crypto::KeyPair>(crypto::KeyPair::generate(*engine, rng));
-    auto psk = std::make_shared<crypto::Psk>();
-    rng.fill(psk->writable());
-    client_config.mode = mode;
-    client_config.identity = client_key;
-    client_config.server_key = server_key->public_key;
-    client_config.psk = psk;
-    client_config.reconnect = reconnect;
-    server_config.modes = {mode};
-    server_config.identity = server_key;
-    server_config.psks = {psk};
-    server_config.reconnect = reconnect;
-  }
-
-  void connect() {
-    client.emplace(ChannelEnd::connect(client_config, *engine, rng, now).value());
-    dial();
-    settle();
-  }
-
-  void dial() {
-    up.clear();
-    down.clear();
-    handshake.emplace(ServerHandshake::create(server_config, *engine, rng).value());
-  }
-
-  void reconnect_client() {
-    ASSERT_TRUE(client->begin_connection(now));
-    dial();
-    settle();
-  }
-
-  void cut() {
-    up.clear();
-    down.clear();
-    client->handle_disconnected(now);
-    if (server) server->handle_disconnected(now);
-    collect();
-  }
-
-  static void drain(ChannelEnd& channel, Bytes& wire, TimePoint now, std::size_t buffer_bytes) {
-    Bytes buffer(buffer_bytes);
-    while (const std::size_t n = channel.poll_transmit(buffer, now)) {
-      wire.insert(wire.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-    }
-  }
-
-  static void consume(Bytes& wire, std::size_t n) {
-    wire.erase(wire.begin(), wire.begin() + static_cast<std::ptrdiff_t>(n));
-  }
-
-  void collect() {
-    while (auto event = client->poll_event()) {
-      if (std::holds_alternative<KeyShown>(*event)) client->accept_peer_key(now);
-      client_events.push_back(*event);
-    }
-    while (server && (server->state() != State::handshake)) {
-      auto event = server->poll_event();
-      if (!event) break;
-      server_events.push_back(*event);
-    }
-  }
-
-  void serve_handshake() {
-    std::size_t used = 0;
-    auto progress = handshake->handle_bytes(up, used);
-    if (progress && *progress == Progress::key_shown) progress = handshake->accept_peer_key();
-    if (!progress) {
-      server_refusal = progress.error().code;
-      handshake.reset();
-      return;
-    }
-    consume(up, used);
-    Bytes buffer(1024);
-    const std::size_t n = handshake->poll_transmit(buffer);
-    down.insert(down.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-    if (*progress != Progress::done) return;
-    Opening opening = std::move(*handshake).take();
-    handshake.reset();
-    if (!opening.theirs.resume) {
-      server.emplace(ChannelEnd::accept(server_config, std::move(opening), *engine, rng, now));
-    } else if (!server || !server->resume(opening, now)) {
-      buffer.resize(ChannelEnd::refuse(opening, Code::unknown_channel, buffer));
-      down.insert(down.end(), buffer.begin(), buffer.end());
-    }
-  }
-
-  // Moves bytes until nothing moves any more.
-  void settle() {
-    for (bool moved = true; moved;) {
-      collect();
-      drain(*client, up, now, buffer_bytes);
-      if (server) drain(*server, down, now, buffer_bytes);
-      moved = !up.empty() || !down.empty();
-      if (handshake && !up.empty()) serve_handshake();
-      if (server && !handshake && !up.empty()) consume(up, server->handle_bytes(up, now));
-      if (!server && !handshake) up.clear();
-      if (!down.empty()) consume(down, client->handle_bytes(down, now));
-      collect();
-      if (server_refusal) return;
-      if (++rounds > 100000) FAIL() << "never quiet";
-    }
-  }
-
-  int rounds = 0;
-
-  void advance(Duration by) {
-    now += by;
-    client->handle_timeout(now);
-    if (server) server->handle_timeout(now);
-  }
-};
-
-template <class Wanted>
-std::size_t count(const std::vector<Event>& events) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      events, [](const Event& event) { return std::holds_alternative<Wanted>(event); }));
-}
-
-Bytes text(std::string_view words) { return test::copy_of(as_bytes(words)); }
-
-std::vector<Bytes> take_all(ChannelEnd& channel) {
-  std::vector<Bytes> all;
-  while (const auto message = channel.front()) {
-    all.push_back(test::copy_of(*message));
-    channel.pop();
-  }
-  return all;
-}
 
 class ScpModes : public ::testing::TestWithParam<Mode> {};
 
@@ -291,98 +132,6 @@ TEST(ScpChannel, rotates_every_100_ms_under_traffic_and_loses_nothing) {
   EXPECT_FALSE(pair.server->outcome());
 }
 
-// SPEC scp.md#reconnect
-TEST(ScpChannel, cut_anywhere_loses_nothing_and_repeats_nothing) {
-  Pair pair(Mode::mutual, true);
-  pair.connect();
-  std::size_t next_up = 0;
-  std::size_t next_down = 0;
-  std::vector<Bytes> at_server;
-  std::vector<Bytes> at_client;
-  for (int round = 0; round < 60; ++round) {
-    for (int i = 0; i < 7; ++i) {
-      if (pair.client->send(text("c" + std::to_string(next_up)))) ++next_up;
-      if (pair.server->send(text("s" + std::to_string(next_down)))) ++next_down;
-    }
-    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
-    Pair::drain(*pair.server, pair.down, pair.now, pair.buffer_bytes);
-    // Some of what was written arrives, the rest is lost with the connection.
-    pair.up.resize(pair.rng.below(pair.up.size() + 1));
-    pair.down.resize(pair.rng.below(pair.down.size() + 1));
-    pair.server->handle_bytes(pair.up, pair.now);
-    pair.client->handle_bytes(pair.down, pair.now);
-    pair.cut();
-    ASSERT_EQ(pair.client->state(), State::lost);
-    pair.advance(31s);
-    pair.collect();
-    pair.reconnect_client();
-    ASSERT_EQ(pair.client->state(), State::open);
-    for (Bytes& message : take_all(*pair.server)) at_server.push_back(std::move(message));
-    for (Bytes& message : take_all(*pair.client)) at_client.push_back(std::move(message));
-    pair.settle();
-  }
-  ASSERT_EQ(at_server.size(), next_up);
-  ASSERT_EQ(at_client.size(), next_down);
-  for (std::size_t i = 0; i < at_server.size(); ++i)
-    EXPECT_EQ(at_server[i], text("c" + std::to_string(i)));
-  for (std::size_t i = 0; i < at_client.size(); ++i)
-    EXPECT_EQ(at_client[i], text("s" + std::to_string(i)));
-}
-
-// SPEC scp.md#reconnect
-TEST(ScpChannel, resume_that_is_under_way_when_it_is_forbidden_is_the_last) {
-  Pair pair(Mode::mutual, true);
-  pair.connect();
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(pair.client->send(text("lost on the way")));
-  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
-  pair.cut();
-  pair.advance(1s);
-  ASSERT_TRUE(pair.client->begin_connection(pair.now));
-  pair.client->forbid_resume();
-  pair.dial();
-  pair.settle();
-  ASSERT_EQ(pair.client->state(), State::open);
-  EXPECT_EQ(take_all(*pair.server).size(), 3U);
-  EXPECT_EQ(pair.client->receipted(), 3U);
-  pair.cut();
-  ASSERT_TRUE(pair.client->outcome());
-  EXPECT_EQ(pair.client->outcome()->code, Code::truncated);
-}
-
-// SPEC scp.md#reconnect
-TEST(ScpChannel, resume_forbidden_before_the_first_connection_stands_is_forbidden) {
-  Pair pair(Mode::mutual, true);
-  pair.client.emplace(
-      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
-  pair.client->forbid_resume();
-  pair.dial();
-  pair.settle();
-  ASSERT_EQ(pair.client->state(), State::open);
-  ASSERT_TRUE(pair.client->send(text("one")));
-  pair.settle();
-  EXPECT_EQ(take_all(*pair.server).size(), 1U);
-  pair.cut();
-  ASSERT_TRUE(pair.client->outcome());
-  EXPECT_EQ(pair.client->outcome()->code, Code::truncated);
-}
-
-// SPEC scp.md#reconnect
-TEST(ScpChannel, server_that_forgot_the_channel_says_so_and_the_client_counts) {
-  Pair pair(Mode::mutual, true);
-  pair.connect();
-  ASSERT_TRUE(pair.client->send(text("known")));
-  pair.settle();
-  ASSERT_TRUE(pair.client->send(text("unknown")));
-  pair.cut();
-  pair.server.reset();
-  pair.advance(1s);
-  pair.reconnect_client();
-  ASSERT_TRUE(pair.client->outcome());
-  EXPECT_EQ(pair.client->outcome()->code, Code::unknown_channel);
-  EXPECT_EQ(pair.client->outcome()->receipted, 1U);
-  EXPECT_EQ(pair.client->outcome()->unknown, 1U);
-}
-
 // SPEC scp.md#messages
 TEST(ScpChannel, ends_when_both_have_ended) {
   Pair pair;
@@ -463,217 +212,274 @@ TEST(ScpChannel, silence_is_a_timeout_and_keep_alive_prevents_it) {
   EXPECT_EQ(pair.client->outcome()->code, Code::timeout);
 }
 
-// SPEC scp.md#codes
-TEST(ScpChannel, any_flipped_bit_is_a_silent_fault_and_delivers_nothing) {
-  for (std::size_t byte = 0; byte < kHeadBytes + 21 + kMacBytes; ++byte) {
-    Pair pair;
-    pair.connect();
-    ASSERT_TRUE(pair.client->send(text("four")));
-    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
-    ASSERT_EQ(pair.up.size(), Link::sealed_size(5));
-    pair.up[byte] ^= static_cast<std::uint8_t>(1U << (byte % 8));
-    pair.server->handle_bytes(pair.up, pair.now);
-    Bytes answer;
-    Pair::drain(*pair.server, answer, pair.now, pair.buffer_bytes);
-    EXPECT_TRUE(answer.empty()) << byte;
-    EXPECT_FALSE(pair.server->front()) << byte;
-    if (!pair.server->outcome()) {
-      // A longer length only makes the receiver wait; nothing is delivered.
-      EXPECT_GE(byte, 10U);
-      EXPECT_LT(byte, 14U);
-      continue;
-    }
-    const Code code = pair.server->outcome()->code;
-    if (byte == 0) {
-      EXPECT_EQ(code, Code::version);
-    }
-    if (byte >= 2 && byte < 10) {
-      EXPECT_EQ(code, Code::sequence);
-    }
-    if (byte >= 14) {
-      EXPECT_EQ(code, Code::authentication);
-    }
-  }
-}
-
-// SPEC scp.md#codes
-TEST(ScpChannel, repeated_dropped_and_reflected_messages_are_out_of_sequence) {
-  for (const int attack : {0, 1, 2}) {
-    Pair pair;
-    pair.connect();
-    ASSERT_TRUE(pair.client->send(text("a")));
-    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
-    Bytes first = pair.up;
-    pair.up.clear();
-    ASSERT_TRUE(pair.client->send(text("b")));
-    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
-    Bytes wire = attack == 0 ? first : attack == 1 ? Bytes{} : first;
-    if (attack == 0) wire.insert(wire.end(), first.begin(), first.end());
-    if (attack == 1) wire = pair.up;
-    ChannelEnd& victim = attack == 2 ? *pair.client : *pair.server;
-    victim.handle_bytes(wire, pair.now);
-    ASSERT_TRUE(victim.outcome());
-    EXPECT_EQ(victim.outcome()->code, Code::sequence);
-  }
-}
-
-// A peer with valid keys that does what it must not.
-struct Liar {
+// SPEC scp.md#keys
+TEST(ScpChannel, both_ends_export_the_same_secrets_under_labels_of_their_own) {
   Pair pair;
-  std::optional<Link> link;
+  pair.client.emplace(
+      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+  ByteArray<32> ours{};
+  EXPECT_EQ(pair.client->export_key("app", {}, ours), fail(Errc::not_encrypted));
+  pair.dial();
+  pair.settle();
+  ByteArray<32> theirs{};
+  ByteArray<32> other{};
+  ASSERT_TRUE(pair.client->export_key("app", as_bytes("context"), ours));
+  ASSERT_TRUE(pair.server->export_key("app", as_bytes("context"), theirs));
+  ASSERT_TRUE(pair.server->export_key("app", {}, other));
+  EXPECT_EQ(ours, theirs);
+  EXPECT_NE(theirs, other);
+  // The labels of the protocol itself would give its own secrets away.
+  EXPECT_EQ(pair.client->export_key("scp1 resume", {}, ours), fail(Errc::bad_configuration));
+}
 
-  Liar() {
-    auto client = ClientHandshake::create(pair.client_config, *pair.engine, pair.rng, {}).value();
-    pair.dial();
-    Bytes buffer(1024);
-    std::size_t used = 0;
-    pair.up.assign(buffer.begin(),
-                   buffer.begin() + static_cast<std::ptrdiff_t>(client.poll_transmit(buffer)));
-    pair.up = Bytes(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(pair.up.size()));
-    pair.serve_handshake();
-    EXPECT_EQ(client.handle_bytes(pair.down, used).value(), Progress::key_shown);
-    EXPECT_EQ(client.accept_peer_key().value(), Progress::done);
-    pair.down.clear();
-    const std::size_t n = client.poll_transmit(buffer);
-    pair.up = Bytes(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-    pair.serve_handshake();
-    link.emplace(std::move(client).take().link);
-  }
+// SPEC scp.md#handshake
+TEST(ScpChannel, refused_key_ends_it_without_a_byte) {
+  Pair pair;
+  pair.client.emplace(
+      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+  pair.dial();
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  pair.serve_handshake();
+  pair.client->handle_bytes(pair.down, pair.now);
+  const auto event = pair.client->poll_event();
+  ASSERT_TRUE(event && std::holds_alternative<KeyShown>(*event));
+  EXPECT_EQ(std::get<KeyShown>(*event).key, pair.server_config.identity->public_key);
+  pair.client->refuse_peer_key(Errc::peer_key_changed, pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::authentication);
+  EXPECT_EQ(pair.client->outcome()->error, Error{Errc::peer_key_changed});
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_TRUE(pair.up.empty());
+  // Neither verdict means anything any more.
+  pair.client->accept_peer_key(pair.now);
+  pair.client->refuse_peer_key(Errc::peer_failed, pair.now);
+  EXPECT_EQ(pair.client->outcome()->error, Error{Errc::peer_key_changed});
+}
 
-  void say(Type type, ByteView plaintext) {
-    Bytes buffer(kMaxWireMessageBytes);
-    buffer.resize(link->seal(type, plaintext, {}, buffer).value());
-    pair.server->handle_bytes(buffer, pair.now);
+// SPEC scp.md#messages
+TEST(ScpChannel, padding_is_dropped_and_counted_by_nobody) {
+  bool stood_before = false;
+  bool stood_behind = false;
+  for (int i = 0; i < 40; ++i) {
+    Pair pair(Mode::anonymous);
+    for (int skip = 0; skip < i; ++skip) {
+      ByteArray<1> drawn{};
+      pair.rng.fill(drawn);
+    }
+    pair.connect();
+    ASSERT_TRUE(pair.client->send(text("message")));
+    pair.client->pad(100'000);
+    pair.client->pad(0);
+    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+    EXPECT_EQ(pair.up.size(), Link::sealed_size(1 + 7) + Link::sealed_size(1 + 65536) +
+                                  Link::sealed_size(1 + 100'000 - 65536));
+    // The message stands in front or behind, and an onlooker sees the lengths alone.
+    (pair.up[11] == 0 ? stood_behind : stood_before) = true;
+    pair.settle();
+    EXPECT_EQ(take_all(*pair.server), std::vector<Bytes>{text("message")});
+    EXPECT_EQ(pair.server->received(), 1U);
+    EXPECT_EQ(pair.client->receipted(), 1U);
   }
+  EXPECT_TRUE(stood_before && stood_behind);
+}
 
-  // The code that the server ends with, and the one it tells.
-  Code verdict() {
-    Bytes answer;
-    Pair::drain(*pair.server, answer, pair.now, pair.buffer_bytes);
-    EXPECT_EQ(answer.size(), Link::sealed_size(1));
-    pair.server->handle_disconnected(pair.now);
-    EXPECT_TRUE(pair.server->outcome());
-    return pair.server->outcome()->code;
+// SPEC scp.md#messages
+TEST(ScpChannel, padding_is_bounded_and_needs_a_connection) {
+  Pair pair(Mode::mutual, true);
+  pair.connect();
+  for (int i = 0; i < 10; ++i) pair.client->pad(std::size_t{1} << 20U);
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_EQ(pair.up.size(), 32 * Link::sealed_size(1 + 65536));
+  pair.settle();
+  pair.client->pad(1000);
+  pair.cut();
+  pair.client->pad(1000);
+  pair.reconnect_client();
+  ASSERT_EQ(pair.client->state(), State::open);
+  pair.up.clear();
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_TRUE(pair.up.empty());
+}
+
+// SPEC scp.md#rotation
+TEST(ScpChannel, rotates_when_the_client_is_told_to_and_not_when_the_server_is) {
+  Pair pair;
+  pair.connect();
+  pair.server->rotate();
+  pair.settle();
+  EXPECT_EQ(count<Rotated>(pair.client_events), 0U);
+  pair.client->rotate();
+  pair.settle();
+  EXPECT_EQ(count<Rotated>(pair.client_events), 1U);
+  EXPECT_EQ(count<Rotated>(pair.server_events), 1U);
+}
+
+// SPEC scp.md#rotation
+TEST(ScpChannel, server_ends_a_channel_whose_client_does_not_rotate) {
+  Pair by_bytes;
+  by_bytes.server_config.limits.rotate_bytes = 50'000;
+  by_bytes.connect();
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_FALSE(by_bytes.client->outcome()) << i;
+    ASSERT_TRUE(by_bytes.client->send(Bytes(10'000)));
+    by_bytes.settle();
+    take_all(*by_bytes.server);
   }
-};
+  ASSERT_TRUE(by_bytes.client->outcome());
+  EXPECT_EQ(by_bytes.client->outcome()->code, Code::protocol);
+
+  Pair by_time;
+  by_time.server_config.limits.rotate_after = 10min;
+  by_time.connect();
+  for (int i = 0; i < 119; ++i) {
+    by_time.advance(10s);
+    by_time.settle();
+  }
+  EXPECT_FALSE(by_time.client->outcome());
+  by_time.advance(10s);
+  by_time.settle();
+  ASSERT_TRUE(by_time.client->outcome());
+  EXPECT_EQ(by_time.client->outcome()->code, Code::protocol);
+}
 
 // SPEC scp.md#codes
-TEST(ScpChannel, what_no_honest_end_sends_is_a_protocol_fault) {
-  const Bytes ack_of_the_future = test::from_hex("0000000000000001");
-  const std::vector<std::pair<Type, Bytes>> lies{
-      {Type::data, {}},                // no kind
-      {Type::data, {9}},               // unknown kind
-      {Type::data, {1, 2, 3}},         // a short part
-      {Type::data, Bytes(41, 3)},      // RESUME from a client
-      {Type::data, {4, 0}},            // END with something in it
-      {Type::ack, ack_of_the_future},  // a receipt for what was never sent
-      {Type::ack, {}},                 // a rotation's end without a rotation
-      {Type::ack, {1, 2, 3}},          // no receipt
-      {Type::init, Bytes(31, 1)},      // a short key
-      {Type::init, Bytes(32, 0)},      // a key of small order
-      {Type::response, Bytes(32, 1)},  // the server's part
-      {Type::close, {}},               // no code
-      {Type::close, {2}},              // a code that stays local
-      {Type::close, {99}},
-  };
-  for (const auto& [type, plaintext] : lies) {
-    Liar liar;
-    liar.say(type, plaintext);
-    EXPECT_EQ(liar.verdict(), Code::protocol)
-        << static_cast<int>(type) << " " << test::to_hex(plaintext);
+TEST(ScpChannel, close_waits_ten_seconds_for_receipts) {
+  Pair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.client->send(text("nobody takes note")));
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  pair.up.clear();
+  pair.client->close(pair.now);
+  EXPECT_EQ(pair.client->state(), State::closing);
+  EXPECT_EQ(pair.client->send(text("late")).error().code, Errc::already_closed);
+  pair.now += 9999ms;
+  pair.client->handle_timeout(pair.now);
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_TRUE(pair.up.empty());
+  pair.now += 1ms;
+  pair.client->handle_timeout(pair.now);
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_EQ(pair.up.size(), Link::sealed_size(1));
+  EXPECT_EQ(pair.client->state(), State::draining);
+  pair.now += 5s;
+  pair.client->handle_timeout(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::normal);
+  EXPECT_EQ(pair.client->outcome()->unknown, 1U);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, close_writes_when_the_last_receipt_comes) {
+  Pair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.client->send(text("one")));
+  pair.client->close(pair.now);
+  pair.client->close(pair.now);
+  EXPECT_EQ(pair.client->state(), State::closing);
+  pair.settle();
+  ASSERT_TRUE(pair.server->outcome());
+  EXPECT_EQ(take_all(*pair.server), std::vector<Bytes>{text("one")});
+  pair.client->handle_disconnected(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->receipted, 1U);
+  EXPECT_EQ(pair.client->outcome()->unknown, 0U);
+  EXPECT_EQ(pair.client->send(text("late")).error().code, Errc::not_encrypted);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, end_of_input_without_close_is_never_a_clean_end) {
+  Pair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.client->send(text("lost")));
+  pair.cut();
+  for (const ChannelEnd* end : {&*pair.client, &*pair.server}) {
+    ASSERT_TRUE(end->outcome());
+    EXPECT_EQ(end->outcome()->code, Code::truncated);
+    EXPECT_EQ(end->outcome()->error, Error{Errc::truncated});
   }
+  EXPECT_EQ(pair.client->outcome()->unknown, 1U);
+  // An end that is over stays so.
+  pair.client->handle_disconnected(pair.now);
+  pair.client->close(pair.now);
+  pair.client->abort(Code::going_away, pair.now);
+  EXPECT_EQ(pair.client->outcome()->code, Code::truncated);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, abort_tells_its_code) {
+  for (const Code code : {Code::going_away, Code::internal}) {
+    Pair pair;
+    pair.connect();
+    pair.server->abort(code, pair.now);
+    pair.settle();
+    ASSERT_TRUE(pair.client->outcome());
+    EXPECT_EQ(pair.client->outcome()->code, code);
+    EXPECT_TRUE(pair.client->outcome()->by_peer);
+    EXPECT_EQ(pair.client->outcome()->error, Error{errc_of(code)});
+    pair.server->handle_disconnected(pair.now);
+    EXPECT_EQ(pair.server->outcome()->code, code);
+    EXPECT_FALSE(pair.server->outcome()->by_peer);
+  }
+}
+
+// SPEC scp.md#handshake
+TEST(ScpChannel, handshake_that_nobody_answers_is_over_in_ten_seconds) {
+  Pair pair;
+  pair.client.emplace(
+      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+  EXPECT_EQ(pair.client->send(text("early")).error().code, Errc::not_encrypted);
+  pair.client->end(pair.now);
+  EXPECT_EQ(pair.client->poll_timeout(), pair.now + 10s);
+  pair.now += 9999ms;
+  pair.client->handle_timeout(pair.now);
+  EXPECT_FALSE(pair.client->outcome());
+  pair.now += 1ms;
+  pair.client->handle_timeout(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::timeout);
+  EXPECT_EQ(pair.client->outcome()->error, Error{Errc::handshake_timeout});
+  EXPECT_EQ(pair.client->poll_timeout(), std::nullopt);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, without_keep_alive_thirty_idle_seconds_end_it) {
+  Pair pair;
+  pair.client_config.limits.keep_alive_after = 0s;
+  pair.server_config.limits.keep_alive_after = 0s;
+  pair.connect();
+  pair.advance(29'999ms);
+  pair.settle();
+  EXPECT_EQ(pair.client->state(), State::open);
+  pair.advance(1ms);
+  pair.settle();
+  pair.client->handle_disconnected(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::timeout);
 }
 
 // SPEC scp.md#receipts
-TEST(ScpChannel, sender_that_overruns_its_window_is_a_fault) {
-  Liar liar;
-  const ByteArray<1> empty{0};
-  for (std::uint32_t i = 0; i <= liar.pair.server_config.limits.window_messages; ++i)
-    liar.say(Type::data, empty);
-  EXPECT_EQ(liar.verdict(), Code::too_large);
-}
-
-// SPEC scp.md#limits
-TEST(ScpChannel, message_over_the_limit_is_a_fault_and_never_sent) {
-  Liar liar;
-  liar.pair.server_config.limits.max_message_bytes = kSmallestMaxMessage;
-  Bytes part(kPartBytes + 1, 1);
-  for (std::uint32_t held = 0; held <= (16U << 20U); held += kPartBytes) liar.say(Type::data, part);
-  EXPECT_EQ(liar.verdict(), Code::too_large);
-
+TEST(ScpChannel, receipt_is_due_from_the_message_until_it_is_written) {
   Pair pair;
-  pair.server_config.limits.max_message_bytes = kSmallestMaxMessage;
   pair.connect();
-  const auto refused = pair.client->send(Bytes(kSmallestMaxMessage + 1));
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::message_too_large);
+  ASSERT_TRUE(pair.client->send(text("one")));
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  EXPECT_FALSE(pair.server->has_receipt_due());
+  pair.server->handle_bytes(pair.up, pair.now);
+  EXPECT_TRUE(pair.server->has_receipt_due());
+  Pair::drain(*pair.server, pair.down, pair.now, pair.buffer_bytes);
+  EXPECT_FALSE(pair.server->has_receipt_due());
+  EXPECT_EQ(pair.down.size(), Link::sealed_size(8));
 }
 
-// SPEC scp.md#limits
-TEST(ScpChannel, flood_over_the_rate_is_a_fault_with_its_code) {
+// SPEC scp.md#messages
+TEST(ScpChannel, knows_who_is_at_the_other_end) {
   Pair pair;
-  pair.server_config.limits.max_messages_per_second = 10;
   pair.connect();
-  for (int i = 0; i < 21; ++i) ASSERT_TRUE(pair.client->send(text("m")));
-  pair.settle();
-  ASSERT_TRUE(pair.client->outcome());
-  EXPECT_EQ(pair.client->outcome()->code, Code::rate_limited);
-  EXPECT_TRUE(pair.client->outcome()->by_peer);
-}
-
-// SPEC scp.md#handshake
-TEST(ScpChannel, wrong_psk_gets_no_answer) {
-  Pair pair(Mode::psk);
-  auto other = std::make_shared<crypto::Psk>();
-  pair.rng.fill(other->writable());
-  pair.client_config.psk = other;
-  pair.connect();
-  EXPECT_EQ(pair.server_refusal, Errc::hello_not_authentic);
-  EXPECT_TRUE(pair.down.empty());
-}
-
-// SPEC scp.md#handshake
-TEST(ScpChannel, mode_that_the_server_does_not_list_gets_no_answer) {
-  Pair pair(Mode::mutual);
-  pair.server_config.modes = {Mode::psk};
-  pair.connect();
-  EXPECT_EQ(pair.server_refusal, Errc::mode_refused);
-  EXPECT_TRUE(pair.down.empty());
-}
-
-// SPEC scp.md#reconnect
-TEST(ScpChannel, resume_with_a_wrong_proof_is_refused) {
-  Pair pair(Mode::mutual, true);
-  pair.connect();
-  // Another client with a key of its own names the channel.
-  const ByteArray<16> id = pair.server->id();
-  Secret<32, struct ScpResumeKeyTag> guess;
-  Pair thief(Mode::mutual, true);
-  thief.server_config = pair.server_config;
-  auto handshake =
-      ClientHandshake::create(thief.client_config, *pair.engine, pair.rng,
-                              ResumeRequest{.channel_id = id, .have = 0, .resume_key = &guess})
-          .value();
-  pair.dial();
-  Bytes buffer(1024);
-  std::size_t used = 0;
-  std::size_t n = handshake.poll_transmit(buffer);
-  pair.up.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-  pair.serve_handshake();
-  ASSERT_EQ(handshake.handle_bytes(pair.down, used).value(), Progress::key_shown);
-  ASSERT_EQ(handshake.accept_peer_key().value(), Progress::done);
-  pair.down.clear();
-  n = handshake.poll_transmit(buffer);
-  pair.up.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-  pair.serve_handshake();
-  Link link = std::move(handshake).take().link;
-  const auto head = link.check_head(FixedView<kHeadBytes>(ByteView(pair.down).first<kHeadBytes>()));
-  ASSERT_TRUE(head);
-  EXPECT_EQ(head->type, Type::close);
-  const auto plaintext = link.open(*head, pair.down);
-  ASSERT_TRUE(plaintext);
-  EXPECT_EQ((*plaintext)[0], static_cast<std::uint8_t>(Code::unknown_channel));
-  EXPECT_EQ(pair.server->state(), State::open);
+  EXPECT_EQ(pair.client->peer().key, pair.server_config.identity->public_key);
+  EXPECT_EQ(pair.server->peer().key, pair.client_config.identity->public_key);
+  EXPECT_EQ(pair.server->peer().mode, Mode::mutual);
+  EXPECT_FALSE(pair.client->can_reconnect());
+  EXPECT_EQ(pair.client->id(), pair.server->id());
 }
 
 }  // namespace

@@ -109,9 +109,6 @@ class SEALINE_API Link {
 
   /// The head of the next message, checked as far as a head can be.
   [[nodiscard]] Result<Head> check_head(FixedView<kHeadBytes> bytes) const;
-  /// The same for the client's third message, whose length the mode fixes.
-  [[nodiscard]] Result<Head> check_ack_head(FixedView<kHeadBytes> bytes, std::uint32_t min_bytes,
-                                            std::uint32_t max_bytes) const;
 
   /// Opens one whole message in place and gives its plaintext, good as long as `message`.
   /// `clear_bytes` at the front of the payload are not sealed.

@@ -33,7 +33,6 @@ enum class Timer : std::uint8_t {
 struct Rotation {
   enum class Step : std::uint8_t {
     idle,
-    init_due,         ///< client: INIT is to be written
     expect_response,  ///< client
     ack_due,          ///< client: ACK{} is to be written, the last under the old keys
     response_due,     ///< server: RESPONSE is to be written, the last under the old keys

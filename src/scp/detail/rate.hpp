@@ -2,6 +2,8 @@
 
 #include "sealine/base/time.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 
 namespace sealine::scp::detail {
@@ -15,13 +17,18 @@ class RateLimit {
 
   [[nodiscard]] bool take(std::uint64_t amount, TimePoint now) {
     if (per_second_ == 0) return true;
-    const auto elapsed_ms = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - last_).count());
-    if (elapsed_ms > 0) {
-      const std::uint64_t burst = 2 * per_second_;
-      const std::uint64_t earned = elapsed_ms >= 2000 ? burst : per_second_ * elapsed_ms / 1000;
-      allowance_ = allowance_ + earned > burst ? burst : allowance_ + earned;
-      last_ = now;
+    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_);
+    last_ += elapsed;
+    const std::uint64_t burst = 2 * per_second_;
+    if (elapsed >= std::chrono::seconds(2)) {
+      allowance_ = burst;
+    } else {
+      // What is over counts the next time: else a sender that keeps to the rate in small steps
+      // would be taken for one that does not.
+      const std::uint64_t thousandths =
+          per_second_ * static_cast<std::uint64_t>(elapsed.count()) + remainder_;
+      allowance_ = std::min(burst, allowance_ + thousandths / 1000);
+      remainder_ = thousandths % 1000;
     }
     if (amount > allowance_) return false;
     allowance_ -= amount;
@@ -31,6 +38,7 @@ class RateLimit {
  private:
   std::uint64_t per_second_;
   std::uint64_t allowance_;
+  std::uint64_t remainder_ = 0;  // thousandths of one
   TimePoint last_;
 };
 
