@@ -28,6 +28,7 @@ net::ip::udp::endpoint same_place(const tcp::endpoint& place) {
 EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions options)
     : executor_(std::move(executor)),
       options_(std::move(options)),
+      timers_(std::make_shared<Timers>(executor_)),
       budget_(options_.listener),
       retry_(executor_),
       receive_scratch_(kScratchBytes),

@@ -5,6 +5,7 @@
 #include "io/detail/tls_client.hpp"
 #include "io/stt/datagram_io.hpp"
 #include "io/stt/datagram_listener.hpp"
+#include "io/stt/timers.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/io/asio.hpp"
 #include "sealine/io/operation.hpp"
@@ -58,6 +59,9 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
     return handshake_;
   }
 
+  /// Those of its sessions.
+  [[nodiscard]] Timers& timers() noexcept { return *timers_; }
+
   [[nodiscard]] ::sealine::stt::Responder& responder() noexcept { return *responder_; }
 
   /// Whom those who dial wss:// believe: read when it is first asked for. Errors: system_error.
@@ -109,6 +113,7 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   ::sealine::stt::HandshakeConfig handshake_;
   std::optional<Error> misconfigured_;
   std::optional<::sealine::stt::Responder> responder_;
+  std::shared_ptr<Timers> timers_;
   detail::HandshakeBudget budget_;
   detail::Acceptors acceptors_;
   net::steady_timer retry_;

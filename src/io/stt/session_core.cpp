@@ -26,7 +26,7 @@ std::string text_of(const net::ip::tcp::endpoint& client) {
 }  // namespace
 
 SessionCore::SessionCore(std::shared_ptr<EndpointCore> endpoint)
-    : endpoint_(std::move(endpoint)), timer_(endpoint_->executor()) {}
+    : endpoint_(std::move(endpoint)), timer_(*this) {}
 
 // --- beginning
 // ------------------------------------------------------------------------------------
@@ -130,25 +130,20 @@ TimePoint SessionCore::next_deadline() const {
   return next;
 }
 
-// A timer that is armed for an earlier time fires, finds nothing and is armed anew: moving it with
-// every acknowledgement would cost more.
 void SessionCore::arm_timer() {
   const TimePoint next = next_deadline();
-  if (next == TimePoint::max()) {
-    if (armed_until_ != next) timer_.cancel();
-    armed_until_ = next;
-    return;
-  }
-  if (next >= armed_until_) return;
-  armed_until_ = next;
-  timer_.expires_at(detail::to_steady(next));
-  timer_.async_wait([weak = weak_from_this()](const error_code& ec) {
-    if (const auto self = weak.lock(); self && !ec) self->timer_expired();
-  });
+  if (next == TimePoint::max()) return timer_.disarm();
+  timer_.arm(next);
+}
+
+SessionCore::Timer::Timer(SessionCore& owner)
+    : Timers::Timer(owner.endpoint_->timers()), core(owner) {}
+
+void SessionCore::Timer::expired() {
+  if (const auto keep = core.weak_from_this().lock()) keep->timer_expired();
 }
 
 void SessionCore::timer_expired() {
-  armed_until_ = TimePoint::max();
   if (phase_ == Phase::closed) return;
   const TimePoint now = detail::now();
   if (linger_until_ && now >= *linger_until_) return end();
@@ -194,7 +189,7 @@ void SessionCore::end() {
   phase_ = Phase::closed;
   linger_until_.reset();
   wire_->close();
-  timer_.cancel();
+  timer_.disarm();
   give_session_up();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/stt/endpoint_core.hpp"
+#include "io/stt/timers.hpp"
 #include "io/stt/wire.hpp"
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/error.hpp"
@@ -130,6 +131,14 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     closed,
   };
 
+  struct Timer final : Timers::Timer {
+    explicit Timer(SessionCore& owner);
+
+    void expired() override;
+
+    SessionCore& core;
+  };
+
   /// The operations of one stream that wait, and how it stands.
   struct StreamState {
     Moved read;
@@ -172,7 +181,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void finish(Operation operation, Results... results);
 
   std::shared_ptr<EndpointCore> endpoint_;
-  net::steady_timer timer_;
+  Timer timer_;
   Phase phase_ = Phase::beginning;
   Connected connected_;
   Url url_;  ///< dialled
@@ -190,7 +199,6 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   TimePoint gathered_since_{};
   bool driving_ = false;
   bool drive_again_ = false;
-  TimePoint armed_until_ = TimePoint::max();
 
   std::map<StreamId, StreamState> streams_;
   std::deque<std::pair<StreamId, StreamOptions>> opened_;
