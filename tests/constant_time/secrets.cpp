@@ -1,9 +1,4 @@
-// Secrets that the processor must not decide by. Run under valgrind's memcheck, with the secrets
-// marked as undefined: every branch and every address that depends on one is a report.
-//
-// What a comparison comes to is public, once it is done: such a verdict is a branch and so a report
-// as well. A case says how many verdicts it has, and runs in a child process of its own, so that
-// those reports do not count for the whole; a branch for each byte would be many more.
+// The primitives, and what STCP and STX make of them. See memcheck.hpp for what a case counts.
 #include "sealine/base/secret.hpp"
 #include "sealine/crypto/constant_time.hpp"
 #include "sealine/crypto/engine.hpp"
@@ -13,87 +8,22 @@
 #include "stcp/detail/hint.hpp"
 #include "stcp/detail/record_ratchet.hpp"
 #include "stx/detail/keys.hpp"
+#include "tests/constant_time/memcheck.hpp"
 #include "tests/support/hex.hpp"
 
-#if __has_include(<valgrind/memcheck.h>)
-#include <valgrind/memcheck.h>
-#define SEALINE_HAVE_MEMCHECK 1
-#endif
-
 #include <cstdio>
-#include <functional>
-#include <memory>
 #include <string>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <utility>
 
 #if defined(SEALINE_HAVE_MEMCHECK)
 
 namespace sealine {
 namespace {
 
-void make_secret(ByteView bytes) { VALGRIND_MAKE_MEM_UNDEFINED(bytes.data(), bytes.size()); }
+using test::make_public;
+using test::make_secret;
 
-void make_public(ByteView bytes) { VALGRIND_MAKE_MEM_DEFINED(bytes.data(), bytes.size()); }
-
-/// The outcome of a comparison, from here on public.
-void make_public(bool& verdict) { VALGRIND_MAKE_MEM_DEFINED(&verdict, sizeof verdict); }
-
-/// Reports that valgrind makes during `what`, which runs in a child.
-unsigned long reports_of(const std::function<void()>& what) {
-  int ends[2];
-  if (::pipe(ends) != 0) return ~0UL;
-  std::fflush(nullptr);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const unsigned long before = VALGRIND_COUNT_ERRORS;
-    what();
-    const unsigned long made = VALGRIND_COUNT_ERRORS - before;
-    const bool told = ::write(ends[1], &made, sizeof made) == sizeof made;
-    ::_exit(told ? 0 : 1);
-  }
-  unsigned long made = ~0UL;
-  ::close(ends[1]);
-  if (::read(ends[0], &made, sizeof made) != sizeof made) made = ~0UL;
-  ::close(ends[0]);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return made;
-}
-
-class Cases {
- public:
-  void run(const char* name, unsigned long verdicts, const std::function<void()>& what) {
-    const unsigned long reports = reports_of(what);
-    const bool is_good = reports <= verdicts;
-    std::printf("%s %s: %lu reports, %lu verdicts\n", is_good ? "ok" : "not ok", name, reports,
-                verdicts);
-    if (!is_good) failed_ = true;
-  }
-
-  [[nodiscard]] bool failed() const { return failed_; }
-
- private:
-  bool failed_ = false;
-};
-
-int run() {
-  const std::unique_ptr<crypto::Engine> engine =
-      std::move(crypto::make_engine(crypto::EngineChoice::openssl).value());
+void run(test::Cases& cases, crypto::Engine& engine) {
   const test::Bytes some = test::counting(32);
-  Cases cases;
-
-  const unsigned long seen = reports_of([&] {
-    test::Bytes secret = some;
-    make_secret(secret);
-    if (secret[3] == 7) std::printf("-");
-  });
-  if (seen == 0) {
-    std::printf("not ok valgrind sees nothing\n");
-    return 1;
-  }
-  std::printf("ok a branch on a secret is seen\n");
 
   cases.run("ct_equal", 0, [&] {
     test::Bytes secret = some;
@@ -108,7 +38,7 @@ int run() {
     stcp::detail::RecordRatchet ratchet;
     ratchet.start(ck);
     for (int i = 0; i < 4; ++i) {
-      ratchet.prepare(*engine);
+      ratchet.prepare(engine);
       bool equal = crypto::ct_equal(ratchet.iv(), ByteView(some).first(16));
       make_public(equal);
       ratchet.advance();
@@ -122,16 +52,16 @@ int run() {
     make_secret(x.expose());
     stcp::detail::RecordRatchet ratchet;
     ratchet.start(ck);
-    ratchet.mix(*engine, x, FixedView<32>(some.data(), 32));
+    ratchet.mix(engine, x, FixedView<32>(some.data(), 32));
   });
 
   cases.run("hint match", 0, [&] {
     crypto::Psk psk{FixedView<32>(some.data(), 32)};
     make_secret(psk.expose());
     const auto hint_key =
-        crypto::derive<Secret<32, struct HintKeyTag>>(*engine, psk.expose(), "stcp1 hint");
+        crypto::derive<Secret<32, struct HintKeyTag>>(engine, psk.expose(), "stcp1 hint");
     const auto hint =
-        stcp::detail::make_hint(*engine, hint_key.expose(), FixedView<32>(some.data(), 32));
+        stcp::detail::make_hint(engine, hint_key.expose(), FixedView<32>(some.data(), 32));
     bool equal = crypto::ct_equal(hint, ByteView(some).first(8));
     make_public(equal);
   });
@@ -139,8 +69,8 @@ int run() {
   cases.run("STX hint match", 0, [&] {
     crypto::Psk psk{FixedView<32>(some.data(), 32)};
     make_secret(psk.expose());
-    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
-    const auto hint = stx::detail::make_hint(*engine, root, FixedView<32>(some.data(), 32),
+    const stx::detail::Root root = stx::detail::root_of(engine, psk);
+    const auto hint = stx::detail::make_hint(engine, root, FixedView<32>(some.data(), 32),
                                              FixedView<32>(some.data(), 32));
     bool equal = crypto::ct_equal(hint, ByteView(some).first(8));
     make_public(equal);
@@ -149,11 +79,11 @@ int run() {
   cases.run("STX proofs of client and server", 0, [&] {
     crypto::Psk psk{FixedView<32>(some.data(), 32)};
     make_secret(psk.expose());
-    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
+    const stx::detail::Root root = stx::detail::root_of(engine, psk);
     const stx::detail::Transcript th{};
-    bool equal = crypto::ct_equal(stx::detail::client_proof(*engine, root, th), some);
+    bool equal = crypto::ct_equal(stx::detail::client_proof(engine, root, th), some);
     make_public(equal);
-    equal = crypto::ct_equal(stx::detail::server_proof(*engine, root, th, th), some);
+    equal = crypto::ct_equal(stx::detail::server_proof(engine, root, th, th), some);
     make_public(equal);
   });
 
@@ -162,9 +92,9 @@ int run() {
     crypto::SharedSecret dh{FixedView<32>(some.data(), 32)};
     make_secret(psk.expose());
     make_secret(dh.expose());
-    const stx::detail::Root root = stx::detail::root_of(*engine, psk);
+    const stx::detail::Root root = stx::detail::root_of(engine, psk);
     const stx::detail::Transcript th{};
-    static_cast<void>(stx::detail::lane_keys(*engine, root, th, dh, th));
+    static_cast<void>(stx::detail::lane_keys(engine, root, th, dh, th));
   });
 
   cases.run("sealing a record", 0, [&] {
@@ -172,23 +102,23 @@ int run() {
     test::Bytes sealed(100 + crypto::kTagBytes);
     make_secret(key);
     make_secret(ByteView(sealed).first(100));
-    engine->gcm_seal(FixedView<32>(key.data(), 32), FixedView<12>(some.data(), 12), some, {},
-                     sealed);
+    engine.gcm_seal(FixedView<32>(key.data(), 32), FixedView<12>(some.data(), 12), some, {},
+                    sealed);
   });
 
   cases.run("opening a record, up to the verdict on its tag", 2, [&] {
     test::Bytes key = some;
     test::Bytes sealed(1000 + crypto::kTagBytes);
     make_secret(key);
-    static_cast<void>(engine->gcm_open(FixedView<32>(key.data(), 32),
-                                       FixedView<12>(some.data(), 12), some, sealed, {}));
+    static_cast<void>(engine.gcm_open(FixedView<32>(key.data(), 32), FixedView<12>(some.data(), 12),
+                                      some, sealed, {}));
   });
 
   cases.run("sealing with XAES", 0, [&] {
     test::Bytes key = some;
     test::Bytes sealed(100 + crypto::kTagBytes);
     make_secret(key);
-    crypto::xaes_seal(*engine, FixedView<32>(key.data(), 32), FixedView<24>(some.data(), 24), some,
+    crypto::xaes_seal(engine, FixedView<32>(key.data(), 32), FixedView<24>(some.data(), 24), some,
                       {}, sealed);
   });
 
@@ -196,50 +126,43 @@ int run() {
     test::Bytes key = some;
     make_secret(key);
     ByteArray<32> out{};
-    engine->x25519_public(FixedView<32>(key.data(), 32), out);
+    engine.x25519_public(FixedView<32>(key.data(), 32), out);
   });
 
   cases.run("X25519, up to the verdict on zero", 3, [&] {
     test::Bytes key = some;
     ByteArray<32> peer{};
-    engine->x25519_public(FixedView<32>(key.data(), 32), peer);
+    engine.x25519_public(FixedView<32>(key.data(), 32), peer);
     make_secret(key);
     ByteArray<32> out{};
-    static_cast<void>(engine->x25519(FixedView<32>(key.data(), 32), peer, out));
+    static_cast<void>(engine.x25519(FixedView<32>(key.data(), 32), peer, out));
   });
 
   cases.run("private key to text", 0, [&] {
     crypto::PrivateKey key{FixedView<32>(some.data(), 32)};
     make_secret(key.expose());
-    const SecretBytes text = crypto::private_key_text(*engine, key);
+    const SecretBytes text = crypto::private_key_text(engine, key);
     make_public(text.expose());
   });
 
   cases.run("private key from text, up to its verdicts", 3, [&] {
     const crypto::PrivateKey key{FixedView<32>(some.data(), 32)};
-    const SecretBytes text = crypto::private_key_text(*engine, key);
+    const SecretBytes text = crypto::private_key_text(engine, key);
     make_secret(text.expose().subspan(4));  // the prefix is public
-    static_cast<void>(crypto::parse_private_key(*engine, as_text(text.expose())));
+    static_cast<void>(crypto::parse_private_key(engine, as_text(text.expose())));
   });
 
   cases.run("PSK from hex, up to its verdict", 2, [&] {
     const std::string text = test::to_hex(some);
     make_secret(as_bytes(text));
-    static_cast<void>(crypto::parse_psk(*engine, text));
+    static_cast<void>(crypto::parse_psk(engine, text));
   });
-  return cases.failed() ? 1 : 0;
 }
 
 }  // namespace
 }  // namespace sealine
 
-int main() {
-  if (RUNNING_ON_VALGRIND == 0) {
-    std::printf("SKIPPED: ct_secrets runs under valgrind alone\n");
-    return 77;
-  }
-  return sealine::run();
-}
+int main() { return sealine::test::for_each_engine(sealine::run); }
 
 #else
 
