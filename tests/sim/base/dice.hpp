@@ -42,6 +42,23 @@ class Dice {
   std::uint64_t state_;
 };
 
+/// One roll of a thousand that several rare things share: one of them happens at most.
+class Roll {
+ public:
+  explicit Roll(Dice& dice) : left_(dice.below(1000)) {}
+
+  [[nodiscard]] bool hits(unsigned permille) {
+    if (is_spent_) return false;
+    is_spent_ = left_ < permille;
+    if (!is_spent_) left_ -= permille;
+    return is_spent_;
+  }
+
+ private:
+  std::size_t left_;
+  bool is_spent_ = false;
+};
+
 /// The random bytes that the machines of a simulation draw.
 class DiceRng final : public crypto::Rng {
  public:
@@ -57,26 +74,6 @@ class DiceRng final : public crypto::Rng {
 
  private:
   Dice dice_;
-};
-
-/// A running hash of what happened, to see that the same seed gives the same run.
-class Trace {
- public:
-  void add(std::uint64_t value) { hash_ = mix(hash_ ^ value); }
-
-  void add(ByteView bytes) {
-    std::uint64_t word = 0;
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      word = (word << 8U) | bytes[i];
-      if (i % 8 == 7) add(word);
-    }
-    add(word ^ (std::uint64_t{bytes.size()} << 56U));
-  }
-
-  [[nodiscard]] std::uint64_t value() const { return hash_; }
-
- private:
-  std::uint64_t hash_ = 0;
 };
 
 }  // namespace sealine::sim

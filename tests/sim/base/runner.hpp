@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sealine/crypto/engine.hpp"
+#include "tests/sim/base/run_result.hpp"
 #include "tests/sim/base/violation.hpp"
 
 #include <chrono>
@@ -16,18 +17,6 @@
 #include <vector>
 
 namespace sealine::sim {
-
-/// What one seed came to.
-struct RunResult {
-  struct Count {
-    const char* name;
-    std::uint64_t value;
-  };
-
-  std::uint64_t trace = 0;  ///< a hash of all that happened
-  std::uint64_t events = 0;
-  std::vector<Count> counts;  ///< for people to see that what should happen does
-};
 
 /// How much a simulation does where nothing else is asked for.
 struct Plan {

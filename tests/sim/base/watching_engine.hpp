@@ -82,6 +82,8 @@ class WatchingEngine final : public crypto::Engine {
   using crypto::Engine::hmac_sha256;
   using crypto::Engine::sha256;
 
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
   WatchingEngine(crypto::Engine& inner, KeyBook& book, std::size_t one_time_aad = kNone)
       : inner_(inner), book_(book), one_time_aad_(one_time_aad) {}
 
@@ -150,8 +152,6 @@ class WatchingEngine final : public crypto::Engine {
   [[nodiscard]] std::size_t opened() const { return opened_; }
 
  private:
-  static constexpr std::size_t kNone = ~std::size_t{0};
-
   crypto::Engine& inner_;
   KeyBook& book_;
   std::size_t one_time_aad_;

@@ -2,10 +2,8 @@
 
 #include "sealine/scp/channel.hpp"
 #include "tests/sim/base/content.hpp"
-#include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,28 +17,19 @@ namespace sealine::sim {
 void ScpEnd::attach(Wire& wire, std::uint64_t consumed, TimePoint now) {
   wire_ = &wire;
   inbox_.clear();
-  inbox_at_ = 0;
   consumed_ = proved_ = consumed;
   is_disconnected_ = false;
   wants_connection_ = false;
   drain(now);
 }
 
-void ScpEnd::receive(ByteView bytes) {
-  if (inbox_at_ == inbox_.size()) {
-    inbox_.clear();
-    inbox_at_ = 0;
-  }
-  inbox_.insert(inbox_.end(), bytes.begin(), bytes.end());
-}
-
 void ScpEnd::process(TimePoint now) {
   for (;;) {
     if (!has_connection()) return;
-    const MutableBytes in = MutableBytes(inbox_).subspan(inbox_at_);
+    const MutableBytes in = inbox_.rest();
     const std::size_t used = channel_.handle_bytes(in, now);
     require(used <= in.size(), "no more is consumed than there is");
-    inbox_at_ += used;
+    inbox_.take(used);
     const bool goes_on = channel_.state() < scp::State::answering;
     if (goes_on) consumed_ += used;
     if (goes_on && channel_.state() != scp::State::handshake) proved_ = consumed_;
@@ -214,10 +203,7 @@ void ScpEnd::compare(const ScpEnd& client, const ScpEnd& server, bool same) {
 
 void ScpEnd::emit(ByteView bytes) {
   require(wire_ != nullptr, "nothing is written without a connection");
-  require(!Content::is_in_clear_in(bytes), "the canary is never on the wire");
-  require(!book_.repeated(), "no key and nonce seal twice");
-  book_.tidy();
-  wire_->write(bytes);
+  write_sealed(*wire_, book_, bytes);
 }
 
 void ScpEnd::handle(const scp::Event& event, TimePoint now) {

@@ -1,11 +1,10 @@
 #pragma once
 
 #include "sealine/scp/channel.hpp"
-#include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/inbox.hpp"
 #include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 
 #include <algorithm>
 #include <array>
@@ -60,8 +59,10 @@ class ScpEnd {
 
   /// A connection stands; `consumed` bytes of it were taken by the handshake.
   void attach(Wire& wire, std::uint64_t consumed, TimePoint now);
+
   /// Bytes from the wire wait until they are processed.
-  void receive(ByteView bytes);
+  void receive(ByteView bytes) { inbox_.put(bytes); }
+
   void process(TimePoint now);
   void disconnect(TimePoint now);
 
@@ -155,7 +156,7 @@ class ScpEnd {
              (channel_.can_send() ? 32U : 0U) | (is_disconnected_ ? 64U : 0U) |
              (forbade_ ? 128U : 0U) | (channel_.has_receipt_due() ? 256U : 0U));
     into.add(deadline_ ? static_cast<std::uint64_t>((*deadline_ - now).count()) : 0);
-    into.add(ByteView(inbox_).subspan(inbox_at_));
+    into.add(inbox_.rest());
   }
 
   /// Both ends of one channel, held against each other; `same` says that they are on one
@@ -178,8 +179,7 @@ class ScpEnd {
   Dice dice_;
   Wire* wire_ = nullptr;
 
-  std::vector<std::uint8_t> inbox_;
-  std::size_t inbox_at_ = 0;
+  Inbox inbox_;
   std::uint64_t consumed_ = 0;
   std::uint64_t proved_ = 0;
   std::optional<TimePoint> deadline_;

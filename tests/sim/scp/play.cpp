@@ -1,11 +1,12 @@
 #include "tests/sim/scp/play.hpp"
 
 #include "sealine/scp/channel.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/toy_engine.hpp"
+#include "tests/sim/base/message_queue.hpp"
+#include "tests/sim/base/timers.hpp"
+#include "tests/sim/base/trace.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/scp/end.hpp"
 
 #include <algorithm>
@@ -15,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace sealine::sim {
 
@@ -44,12 +44,6 @@ ScpSetting::ScpSetting() : engine(toy, book) {
   }
 }
 
-std::string ScpPlay::name(std::uint8_t code) {
-  const Action action = Action::from(code);
-  return std::string(action.at_client ? "client/" : "server/") +
-         kNames[static_cast<std::size_t>(action.what)];
-}
-
 ScpPlay::ScpPlay(ScpSetting& setting, std::size_t root)
     : setting_(setting),
       client_rng_(1),
@@ -72,17 +66,17 @@ ScpPlay::ScpPlay(ScpSetting& setting, std::size_t root)
 }
 
 bool ScpPlay::is_possible(std::uint8_t code) const {
-  const Action action = Action::from(code);
-  const Queue& queue = action.at_client ? down_ : up_;
+  const auto action = Action<What>::from(code);
+  const MessageQueue& queue = action.at_client ? down_ : up_;
   const bool is_there = action.at_client || server_.has_value();
   const bool can_write = is_there && in_flight() < kInFlight;
-  const bool has_message = !queue.messages.empty();
+  const bool has_message = !queue.empty();
   const bool may_tamper = tampered_ < kTamperings && has_message;
   switch (action.what) {
     case What::deliver:
       return has_message || (is_connected_ && queue.is_ended);
     case What::deliver_part:
-      return has_message && queue.messages.front().size() > 1;
+      return has_message && queue.front().bytes.size() > 1;
     case What::drop:
     case What::corrupt_type:
     case What::corrupt_number:
@@ -93,7 +87,7 @@ bool ScpPlay::is_possible(std::uint8_t code) const {
     case What::duplicate:
       return may_tamper && in_flight() < kInFlight;
     case What::reorder:
-      return may_tamper && queue.messages.size() > 1;
+      return may_tamper && queue.size() > 1;
     case What::cut:
       return action.at_client && is_connected_ && cuts_ < kCuts;
     case What::time_out:
@@ -119,46 +113,24 @@ bool ScpPlay::is_possible(std::uint8_t code) const {
 }
 
 void ScpPlay::apply(std::uint8_t code) {
-  const Action action = Action::from(code);
-  Queue& queue = action.at_client ? down_ : up_;
+  const auto action = Action<What>::from(code);
+  MessageQueue& queue = action.at_client ? down_ : up_;
   switch (action.what) {
     case What::deliver:
       deliver(action.at_client);
       break;
-    case What::deliver_part: {
-      auto& message = queue.messages.front();
-      const auto half = static_cast<std::ptrdiff_t>(message.size() / 2);
-      const std::vector<std::uint8_t> part(message.begin(), message.begin() + half);
-      message.erase(message.begin(), message.begin() + half);
-      hand_over(action.at_client, part);
+    case What::deliver_part:
+      hand_over(action.at_client, queue.take_half());
       break;
-    }
     case What::drop:
-      queue.messages.pop_front();
-      ++tampered_;
-      break;
     case What::duplicate:
-      queue.messages.push_front(std::vector(queue.messages.front()));
-      ++tampered_;
-      break;
     case What::reorder:
-      std::swap(queue.messages[0], queue.messages[1]);
-      ++tampered_;
-      break;
     case What::corrupt_type:
-      corrupt(queue, 1);
-      break;
     case What::corrupt_number:
-      corrupt(queue, 9);
-      break;
     case What::corrupt_length:
-      corrupt(queue, 13);
-      break;
     case What::corrupt_body:
-      corrupt(queue, scp::kHeadBytes + 4);
-      break;
     case What::corrupt_mac:
-      corrupt(queue, queue.messages.front().size() - 1);
+      tamper(queue, action.what);
       break;
     case What::cut:
       ++cuts_;
@@ -224,13 +196,11 @@ std::uint64_t ScpPlay::hash() const {
   Trace trace;
   client_->observe(trace, now_);
   if (server_) server_->observe(trace, now_);
-  trace.add((handshake_ ? 1U : 0U) | (is_connected_ ? 2U : 0U) | (std::uint64_t{tampered_} << 8U) |
+  trace.add((answering_ ? 1U : 0U) | (is_connected_ ? 2U : 0U) | (std::uint64_t{tampered_} << 8U) |
             (std::uint64_t{cuts_} << 16U));
-  trace.add(inbox_);
-  for (const Queue* queue : {&up_, &down_}) {
-    trace.add((std::uint64_t{queue->messages.size()} << 1U) | (queue->is_ended ? 1U : 0U));
-    for (const auto& message : queue->messages) trace.add(message);
-  }
+  trace.add(inbox_.rest());
+  up_.add_to(trace);
+  down_.add_to(trace);
   return trace.value();
 }
 
@@ -247,11 +217,11 @@ ScpEnd::Setup ScpPlay::setup(bool is_client, std::uint64_t stream) {
           .offers = 4};
 }
 
-const ScpEnd& ScpPlay::end_of(Action action) const {
+const ScpEnd& ScpPlay::end_of(Action<What> action) const {
   return action.at_client ? *client_ : *server_;
 }
 
-std::size_t ScpPlay::in_flight() const { return up_.messages.size() + down_.messages.size(); }
+std::size_t ScpPlay::in_flight() const { return up_.size() + down_.size(); }
 
 bool ScpPlay::is_hurt() const {
   for (const ScpEnd* end : {&*client_, &*server_}) {
@@ -266,21 +236,18 @@ void ScpPlay::dial() {
   up_.clear();
   down_.clear();
   inbox_.clear();
-  consumed_ = 0;
   auto handshake = scp::ServerHandshake::create(setting_.server, setting_.engine, server_rng_);
   require(handshake.has_value(), "a server can be made");
-  handshake_.emplace(std::move(*handshake));
+  answering_.emplace(std::move(*handshake), std::nullopt);
   dialed_ = now_;
   is_connected_ = true;
   client_->attach(up_, 0, now_);
 }
 
 void ScpPlay::deliver(bool at_client) {
-  Queue& queue = at_client ? down_ : up_;
-  if (queue.messages.empty()) return disconnect();
-  const std::vector<std::uint8_t> message = std::move(queue.messages.front());
-  queue.messages.pop_front();
-  hand_over(at_client, message);
+  MessageQueue& queue = at_client ? down_ : up_;
+  if (queue.empty()) return disconnect();
+  hand_over(at_client, queue.take().bytes);
 }
 
 void ScpPlay::hand_over(bool at_client, ByteView bytes) {
@@ -288,8 +255,8 @@ void ScpPlay::hand_over(bool at_client, ByteView bytes) {
   if (at_client) {
     client_->receive(bytes);
     client_->process(now_);
-  } else if (handshake_) {
-    inbox_.insert(inbox_.end(), bytes.begin(), bytes.end());
+  } else if (answering_) {
+    inbox_.put(bytes);
     serve();
   } else if (server_) {
     server_->receive(bytes);
@@ -298,26 +265,15 @@ void ScpPlay::hand_over(bool at_client, ByteView bytes) {
 }
 
 void ScpPlay::serve() {
-  while (handshake_) {
-    std::size_t used = 0;
-    auto progress = handshake_->handle_bytes(inbox_, used);
-    if (progress && *progress == scp::Progress::key_shown) {
-      progress = handshake_->accept_peer_key();
-    }
-    if (!progress) return disconnect();
-    consumed_ += used;
-    inbox_.erase(inbox_.begin(), inbox_.begin() + static_cast<std::ptrdiff_t>(used));
-    if (*progress == scp::Progress::need_bytes) return;
-    ByteArray<1024> out{};
-    const std::size_t written = handshake_->poll_transmit(out);
-    if (written != 0) down_.write(ByteView(out).first(written));
-    if (*progress == scp::Progress::done) established();
-  }
+  auto opening = answering_->go_on(inbox_, down_);
+  if (!opening) return;
+  if (!*opening) return disconnect();
+  const std::uint64_t consumed = answering_->consumed();
+  answering_.reset();
+  established(std::move(**opening), consumed);
 }
 
-void ScpPlay::established() {
-  scp::Opening opening = std::move(*handshake_).take();
-  handshake_.reset();
+void ScpPlay::established(scp::Opening opening, std::uint64_t consumed) {
   if (opening.theirs.resume) {
     if (!server_ || !server_->channel().resume(opening, now_)) {
       ByteArray<1024> out{};
@@ -333,8 +289,8 @@ void ScpPlay::established() {
                                             server_rng_, now_),
                     setup(false, 2), setting_.book, Dice(3));
   }
-  server_->attach(down_, consumed_, now_);
-  server_->receive(inbox_);
+  server_->attach(down_, consumed, now_);
+  server_->receive(inbox_.rest());
   inbox_.clear();
   server_->process(now_);
 }
@@ -342,7 +298,7 @@ void ScpPlay::established() {
 void ScpPlay::disconnect() {
   if (!is_connected_) return;
   is_connected_ = false;
-  handshake_.reset();
+  answering_.reset();
   up_.clear();
   down_.clear();
   client_->disconnect(now_);
@@ -350,37 +306,45 @@ void ScpPlay::disconnect() {
 }
 
 std::optional<TimePoint> ScpPlay::earliest() const {
-  std::optional<TimePoint> first = client_->deadline();
-  const auto sooner = [&first](std::optional<TimePoint> when) {
-    if (when && (!first || *when < *first)) first = when;
-  };
-  if (server_) sooner(server_->deadline());
-  if (handshake_) sooner(dialed_ + setting_.server.limits.handshake_timeout);
-  return first;
+  Earliest first;
+  first.consider(client_->deadline());
+  if (server_) first.consider(server_->deadline());
+  if (answering_) first.consider(dialed_ + setting_.server.limits.handshake_timeout);
+  return first.value();
 }
 
 void ScpPlay::time_out() {
   now_ = std::max(now_, *earliest());
-  const auto fire = [this](ScpEnd& end) {
-    for (int i = 0; i < 8 && end.deadline() && *end.deadline() <= now_; ++i) end.timeout(now_);
-    require(!end.deadline() || *end.deadline() > now_, "a timer that fired is over");
-  };
-  fire(*client_);
-  if (server_) fire(*server_);
-  if (handshake_ && now_ >= dialed_ + setting_.server.limits.handshake_timeout) disconnect();
+  fire(*client_, now_);
+  if (server_) fire(*server_, now_);
+  if (answering_ && now_ >= dialed_ + setting_.server.limits.handshake_timeout) disconnect();
 }
 
-void ScpPlay::corrupt(Queue& queue, std::size_t at) {
-  auto& message = queue.messages.front();
-  at = std::min(at, message.size() - 1);
-  message[at] = static_cast<std::uint8_t>(message[at] ^ 1U);
+void ScpPlay::tamper(MessageQueue& queue, What what) {
   ++tampered_;
+  if (what == What::drop) {
+    queue.drop();
+  } else if (what == What::duplicate) {
+    queue.duplicate();
+  } else if (what == What::reorder) {
+    queue.reorder();
+  } else if (what == What::corrupt_type) {
+    queue.flip(1);
+  } else if (what == What::corrupt_number) {
+    queue.flip(9);
+  } else if (what == What::corrupt_length) {
+    queue.flip(13);
+  } else if (what == What::corrupt_body) {
+    queue.flip(scp::kHeadBytes + 4);
+  } else {
+    queue.flip(~std::size_t{0});
+  }
 }
 
 void ScpPlay::deliver_all() {
   for (int i = 0; i < 200 && in_flight() != 0; ++i) {
-    if (!up_.messages.empty()) deliver(false);
-    if (!down_.messages.empty()) deliver(true);
+    if (!up_.empty()) deliver(false);
+    if (!down_.empty()) deliver(true);
     check();
   }
   require(in_flight() == 0, "ends that are left alone fall silent");
@@ -392,11 +356,11 @@ void ScpPlay::deliver_all() {
 void ScpPlay::check() {
   if (is_connected_) {
     if (!client_->has_connection()) up_.is_ended = true;
-    if (server_ && !handshake_ && !server_->has_connection()) down_.is_ended = true;
+    if (server_ && !answering_ && !server_->has_connection()) down_.is_ended = true;
   }
   const bool client_gone = is_connected_ && !client_->has_connection();
   if (client_gone) disconnect();
-  if (server_) ScpEnd::compare(*client_, *server_, is_connected_ && !handshake_);
+  if (server_) ScpEnd::compare(*client_, *server_, is_connected_ && !answering_);
   if (client_->wants_connection()) {
     if (is_connected_) disconnect();
     require(client_->begin_connection(now_).has_value(), "a client that is lost dials again");

@@ -1,18 +1,19 @@
 #pragma once
 
 #include "sealine/scp/channel.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/inbox.hpp"
+#include "tests/sim/base/message_queue.hpp"
 #include "tests/sim/base/toy_engine.hpp"
-#include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/scp/answering.hpp"
 #include "tests/sim/scp/end.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -50,33 +51,7 @@ constexpr const char* kNames[] = {
     "close",        "abort",          "rotate",         "pad"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(What::count_));
 
-/// What happens, and at the client (to it, for messages) or the server.
-struct Action {
-  What what;
-  bool at_client;
-
-  static Action from(std::uint8_t code) { return {static_cast<What>(code / 2), code % 2 == 1}; }
-};
-
-constexpr std::size_t kInFlight = 4;
-constexpr unsigned kTamperings = 2;  // of one path
 constexpr unsigned kCuts = 2;
-
-/// One direction of a connection: what was written, write by write.
-class Queue final : public Wire {
- public:
-  void write(ByteView bytes) override { messages.emplace_back(bytes.begin(), bytes.end()); }
-
-  void end() override { is_ended = true; }
-
-  void clear() {
-    messages.clear();
-    is_ended = false;
-  }
-
-  std::deque<std::vector<std::uint8_t>> messages;
-  bool is_ended = false;
-};
 
 /// What all replays share.
 struct ScpSetting {
@@ -98,9 +73,10 @@ class ScpPlay {
   /// Where a path begins: a mode, with reconnecting or without, before or behind the handshake; or
   /// the client dials again, since the connection was lost with a message of each end.
   static constexpr std::size_t kRoots = 25;
-  static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
+  static constexpr std::size_t kActions = Action<What>::kCodes;
 
-  static std::string name(std::uint8_t code);
+  static std::string name(std::uint8_t code) { return Action<What>::from(code).name(kNames); }
+
   ScpPlay(ScpSetting& setting, std::size_t root);
   [[nodiscard]] bool is_possible(std::uint8_t code) const;
   void apply(std::uint8_t code);
@@ -111,9 +87,9 @@ class ScpPlay {
 
  private:
   static ScpEnd::Setup setup(bool is_client, std::uint64_t stream);
-  [[nodiscard]] const ScpEnd& end_of(Action action) const;
+  [[nodiscard]] const ScpEnd& end_of(Action<What> action) const;
 
-  ScpEnd& end_of(Action action) { return action.at_client ? *client_ : *server_; }
+  ScpEnd& end_of(Action<What> action) { return action.at_client ? *client_ : *server_; }
 
   [[nodiscard]] std::size_t in_flight() const;
   /// Somebody ended the channel before its time, or a deadline did.
@@ -122,11 +98,11 @@ class ScpPlay {
   void deliver(bool at_client);
   void hand_over(bool at_client, ByteView bytes);
   void serve();
-  void established();
+  void established(scp::Opening opening, std::uint64_t consumed);
   void disconnect();
   [[nodiscard]] std::optional<TimePoint> earliest() const;
   void time_out();
-  void corrupt(Queue& queue, std::size_t at);
+  void tamper(MessageQueue& queue, What what);
   void deliver_all();
   /// What must hold at any time, and what the ends do with their connections.
   void check();
@@ -141,13 +117,12 @@ class ScpPlay {
   const scp::ClientConfig& config_;
   TimePoint now_{kStart};
   TimePoint start_{kStart};  ///< of the path
-  Queue up_;
-  Queue down_;
+  MessageQueue up_;
+  MessageQueue down_;
   std::optional<ScpEnd> client_;
-  std::optional<scp::ServerHandshake> handshake_;
+  std::optional<ScpAnswering> answering_;
   std::optional<ScpEnd> server_;
-  std::vector<std::uint8_t> inbox_;  ///< of the handshake
-  std::uint64_t consumed_ = 0;
+  Inbox inbox_;  ///< of the handshake
   TimePoint dialed_{};
   bool is_connected_ = false;
   unsigned tampered_ = 0;

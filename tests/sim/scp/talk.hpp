@@ -2,33 +2,33 @@
 
 #include "sealine/crypto/engine.hpp"
 #include "sealine/scp/channel.hpp"
-#include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/expectation.hpp"
+#include "tests/sim/base/inbox.hpp"
 #include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/way.hpp"
+#include "tests/sim/scp/answering.hpp"
 #include "tests/sim/scp/end.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 namespace sealine::sim {
 
-enum class Expectation : std::uint8_t {
-  works,         ///< right keys, right mode
-  refused,       ///< a secret or key that the server does not take: not one byte in answer
-  wrong_server,  ///< another key than the pinned one
-};
-
 /// One connection, and what a server has of it until it belongs to a channel.
-struct ScpConnection {
-  Pipe up;    ///< to the server
-  Pipe down;  ///< to the client
-  std::optional<scp::ServerHandshake> handshake;
-  std::vector<std::uint8_t> inbox;  ///< of the handshake
-  std::uint64_t consumed = 0;       ///< by it
+struct ScpConnection : Ways<Pipe> {
+  std::optional<ScpAnswering> answering;
+  Inbox inbox;  ///< of the handshake
   TimePoint opened{};
+
+  /// The server closes it, having nothing to do with it any more.
+  void hang_up() {
+    answering.reset();
+    close(false);
+  }
 };
 
 /// A client, the server's channel for it, and their connections, one after the other; an attacker's
@@ -52,43 +52,31 @@ struct ScpTalk {
   bool client_crashed = false;
   bool server_crashed = false;
 
+  /// Those that there are.
+  [[nodiscard]] std::vector<ScpEnd*> ends() const {
+    std::vector<ScpEnd*> both;
+    for (ScpEnd* end : {client.get(), channel.get()}) {
+      if (end != nullptr) both.push_back(end);
+    }
+    return both;
+  }
+
+  [[nodiscard]] bool is_over() const {
+    const bool is_quiet = std::ranges::none_of(
+        connections, [](const auto& one) { return one->answering.has_value(); });
+    return (!client || client->is_over()) && (!channel || channel->is_over()) && is_quiet &&
+           orphans.empty();
+  }
+
+  /// The server's channel drops its connection unread.
+  void leave_server() {
+    if (at_server != nullptr) at_server->close(false);
+    at_server = nullptr;
+  }
+
   [[nodiscard]] bool is_same_connection() const {
     return at_client != nullptr && at_client == at_server;
   }
-};
-
-/// How likely what is, in one seed.
-struct Rates {
-  bool is_liveness = false;  ///< faults stop, and then everything must end well
-  unsigned tamper_permille = 0;
-  unsigned cut_permille = 0;
-  unsigned stall_permille = 0;
-  unsigned crash_permille = 0;
-  unsigned control_percent = 3;
-  unsigned tick_percent = 8;
-  unsigned abort_percent = 0;
-  unsigned slow_percent = 0;  ///< an application takes nothing
-  std::size_t talks = 4;
-  std::size_t capacity = 16384;  ///< what a stream holds before it pushes back
-  std::size_t handshakes = 24;   ///< connections at most, as they are the dear part
-};
-
-/// Keys that all seeds share, as making them is dear and they play no part of chance.
-struct Keys {
-  explicit Keys(crypto::Engine& engine) {
-    DiceRng rng(42);
-    for (auto& pair : pairs) {
-      pair = std::make_shared<const crypto::KeyPair>(crypto::KeyPair::generate(engine, rng));
-    }
-    for (auto& psk : psks) {
-      crypto::Psk made;
-      rng.fill(made.writable());
-      psk = std::make_shared<const crypto::Psk>(std::move(made));
-    }
-  }
-
-  std::shared_ptr<const crypto::KeyPair> pairs[8];
-  std::shared_ptr<const crypto::Psk> psks[4];
 };
 
 }  // namespace sealine::sim

@@ -3,9 +3,8 @@
 #include "sealine/stcp/connection.hpp"
 #include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -17,17 +16,9 @@
 
 namespace sealine::sim {
 
-void StcpEnd::receive(ByteView bytes) {
-  if (inbox_at_ == inbox_.size()) {
-    inbox_.clear();
-    inbox_at_ = 0;
-  }
-  inbox_.insert(inbox_.end(), bytes.begin(), bytes.end());
-}
-
 void StcpEnd::process(TimePoint now, bool is_slow) {
   while (!is_dead()) {
-    const MutableBytes in = MutableBytes(inbox_).subspan(inbox_at_);
+    const MutableBytes in = inbox_.rest();
     const std::size_t wanted = connection().wanted_bytes();
     require(wanted <= std::max(stcp::kRecordHeadBytes + stcp::kMaxHandshakeBytes,
                                connection().max_record_bytes() + stcp::kRecordOverheadBytes),
@@ -46,7 +37,7 @@ void StcpEnd::process(TimePoint now, bool is_slow) {
     }
     require(opened->consumed <= in.size(), "no more is consumed than there is");
     require(opened->delivered <= out.size(), "no more is delivered than there is room");
-    inbox_at_ += opened->consumed;
+    inbox_.take(opened->consumed);
     if (!was_closed) consumed_ += opened->consumed;  // what comes then is thrown away
     take(out.first(opened->delivered));
     take(opened->spill);
@@ -225,10 +216,8 @@ void StcpEnd::take(ByteView bytes) {
 void StcpEnd::emit(ByteView bytes) {
   if (bytes.empty()) return;
   require(!silent_, "no byte after a fault");
-  require(!Content::is_in_clear_in(bytes), "the canary is never on the wire");
-  require(!book_.repeated(), "no key and nonce seal twice");
   wire_bytes_ += bytes.size();
-  wire_.write(bytes);
+  write_sealed(wire_, book_, bytes);
 }
 
 void StcpEnd::drain(TimePoint now) {
@@ -320,7 +309,6 @@ void StcpEnd::check() {
     require(!deadline_, "a failed connection waits for nothing");
     silent_ = true;
     inbox_.clear();
-    inbox_at_ = 0;
   }
   if (state == stcp::State::closed) {
     require(!connection().can_send() && !connection().can_receive(), "CLOSED is the end");

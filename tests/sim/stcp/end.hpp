@@ -1,11 +1,11 @@
 #pragma once
 
 #include "sealine/stcp/connection.hpp"
-#include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/inbox.hpp"
 #include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 #include "tests/support/no_alloc.hpp"
 
 #include <algorithm>
@@ -47,9 +47,9 @@ class StcpEnd {
   // --- inputs
 
   /// Bytes from the wire wait until they are processed.
-  void receive(ByteView bytes);
+  void receive(ByteView bytes) { inbox_.put(bytes); }
 
-  [[nodiscard]] std::size_t unprocessed() const { return inbox_.size() - inbox_at_; }
+  [[nodiscard]] std::size_t unprocessed() const { return inbox_.size(); }
 
   /// Opens what is there; a slow application stops after some of it.
   void process(TimePoint now, bool is_slow = false);
@@ -134,7 +134,7 @@ class StcpEnd {
              (end_given_ ? 8U : 0U) | (connection().can_send() ? 16U : 0U) |
              (connection().can_receive() ? 32U : 0U));
     into.add(deadline_ ? static_cast<std::uint64_t>((*deadline_ - now).count()) : 0);
-    into.add(ByteView(inbox_).subspan(inbox_at_));
+    into.add(inbox_.rest());
   }
 
   /// Both ends of one connection, held against each other.
@@ -184,8 +184,7 @@ class StcpEnd {
   Wire& wire_;
   Dice dice_;
 
-  std::vector<std::uint8_t> inbox_;
-  std::size_t inbox_at_ = 0;
+  Inbox inbox_;
   std::optional<TimePoint> deadline_;
   stcp::State last_state_ = stcp::State::init;
   std::uint64_t sent_ = 0;

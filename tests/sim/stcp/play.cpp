@@ -1,11 +1,12 @@
 #include "tests/sim/stcp/play.hpp"
 
 #include "sealine/stcp/connection.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/toy_engine.hpp"
+#include "tests/sim/base/message_queue.hpp"
+#include "tests/sim/base/timers.hpp"
+#include "tests/sim/base/trace.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stcp/end.hpp"
 
 #include <algorithm>
@@ -15,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace sealine::sim {
 
@@ -40,12 +40,6 @@ StcpSetting::StcpSetting() : engine(toy, book, stcp::kRecordHeadBytes) {
   }
 }
 
-std::string StcpPlay::name(std::uint8_t code) {
-  const Action action = Action::from(code);
-  return std::string(action.at_client ? "client/" : "server/") +
-         kNames[static_cast<std::size_t>(action.what)];
-}
-
 StcpPlay::StcpPlay(StcpSetting& setting, std::size_t root) : client_rng_(1), server_rng_(2) {
   setting.book.clear();
   auto client =
@@ -63,27 +57,27 @@ StcpPlay::StcpPlay(StcpSetting& setting, std::size_t root) : client_rng_(1), ser
 }
 
 bool StcpPlay::is_possible(std::uint8_t code) const {
-  const Action action = Action::from(code);
-  const Queue& queue = action.at_client ? down_ : up_;
+  const auto action = Action<What>::from(code);
+  const MessageQueue& queue = action.at_client ? down_ : up_;
   const StcpEnd& end = action.at_client ? *client_ : *server_;
   const bool may_tamper = tampered_ < kTamperings;
   switch (action.what) {
     case What::deliver:
-      return !queue.messages.empty() || (queue.is_cut && !end.end_given() && !end.is_over());
+      return !queue.empty() || (queue.is_ended && !end.end_given() && !end.is_over());
     case What::deliver_part:
-      return !queue.messages.empty() && queue.messages.front().size() > 1 && !end.is_over();
+      return !queue.empty() && queue.front().bytes.size() > 1 && !end.is_over();
     case What::drop:
     case What::corrupt_length:
     case What::corrupt_iv:
     case What::corrupt_body:
     case What::corrupt_tag:
-      return may_tamper && !queue.messages.empty() && !end.is_over();
+      return may_tamper && !queue.empty() && !end.is_over();
     case What::duplicate:
-      return may_tamper && !queue.messages.empty() && in_flight() < kInFlight && !end.is_over();
+      return may_tamper && !queue.empty() && in_flight() < kInFlight && !end.is_over();
     case What::reorder:
-      return may_tamper && queue.messages.size() > 1 && !end.is_over();
+      return may_tamper && queue.size() > 1 && !end.is_over();
     case What::cut:
-      return !queue.is_cut && !end.is_over();
+      return !queue.is_ended && !end.is_over();
     case What::time_out:
       return action.at_client && earliest().has_value();
     case What::send:
@@ -104,46 +98,27 @@ bool StcpPlay::is_possible(std::uint8_t code) const {
 }
 
 void StcpPlay::apply(std::uint8_t code) {
-  const Action action = Action::from(code);
-  Queue& queue = action.at_client ? down_ : up_;
+  const auto action = Action<What>::from(code);
+  MessageQueue& queue = action.at_client ? down_ : up_;
   StcpEnd& end = action.at_client ? *client_ : *server_;
   switch (action.what) {
     case What::deliver:
       deliver(queue, end);
       break;
-    case What::deliver_part: {
-      auto& message = queue.messages.front();
-      const std::size_t half = message.size() / 2;
-      hand_over(end, ByteView(message).first(half));
-      message.erase(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(half));
+    case What::deliver_part:
+      hand_over(end, queue.take_half());
       break;
-    }
     case What::drop:
-      queue.messages.pop_front();
-      ++tampered_;
-      break;
     case What::duplicate:
-      queue.messages.push_front(std::vector(queue.messages.front()));
-      ++tampered_;
-      break;
     case What::reorder:
-      std::swap(queue.messages[0], queue.messages[1]);
-      ++tampered_;
-      break;
     case What::corrupt_length:
-      corrupt(queue, 7);
-      break;
     case What::corrupt_iv:
-      corrupt(queue, 8);
-      break;
     case What::corrupt_body:
-      corrupt(queue, 24);
-      break;
     case What::corrupt_tag:
-      corrupt(queue, queue.messages.front().size() - 1);
+      tamper(queue, action.what);
       break;
     case What::cut:
-      queue.is_cut = true;
+      queue.is_ended = true;
       break;
     case What::time_out:
       time_out();
@@ -174,7 +149,7 @@ void StcpPlay::apply(std::uint8_t code) {
 }
 
 void StcpPlay::finish_well() {
-  if (tampered_ != 0 || up_.is_cut || down_.is_cut || was_aborted_) return;
+  if (tampered_ != 0 || up_.is_ended || down_.is_ended || was_aborted_) return;
   if (client_->is_over() || server_->is_over()) return;
   if (client_->connection().fault() || server_->connection().fault()) return;  // a deadline
   deliver_all();
@@ -196,10 +171,8 @@ std::uint64_t StcpPlay::hash() const {
   Trace trace;
   client_->observe(trace, now_);
   server_->observe(trace, now_);
-  for (const Queue* queue : {&up_, &down_}) {
-    trace.add((std::uint64_t{queue->messages.size()} << 1U) | (queue->is_cut ? 1U : 0U));
-    for (const auto& message : queue->messages) trace.add(message);
-  }
+  up_.add_to(trace);
+  down_.add_to(trace);
   trace.add((tampered_ << 1U) | (was_aborted_ ? 1U : 0U));
   return trace.value();
 }
@@ -209,31 +182,38 @@ void StcpPlay::print() const {
   server_->print();
 }
 
-std::size_t StcpPlay::in_flight() const { return up_.messages.size() + down_.messages.size(); }
+std::size_t StcpPlay::in_flight() const { return up_.size() + down_.size(); }
 
 std::optional<TimePoint> StcpPlay::earliest() const {
-  std::optional<TimePoint> first = client_->deadline();
-  if (!first || (server_->deadline() && *server_->deadline() < *first)) {
-    if (server_->deadline()) first = server_->deadline();
-  }
-  return first;
+  Earliest first;
+  first.consider(client_->deadline());
+  first.consider(server_->deadline());
+  return first.value();
 }
 
 void StcpPlay::time_out() {
   now_ = std::max(now_, *earliest());
-  for (StcpEnd* end : {&*client_, &*server_}) {
-    for (int i = 0; i < 8 && end->deadline() && *end->deadline() <= now_; ++i) {
-      end->timeout(now_);
-    }
-    require(!end->deadline() || *end->deadline() > now_, "a timer that fired is over");
-  }
+  fire(*client_, now_);
+  fire(*server_, now_);
 }
 
-void StcpPlay::corrupt(Queue& queue, std::size_t at) {
-  auto& message = queue.messages.front();
-  at = std::min(at, message.size() - 1);
-  message[at] = static_cast<std::uint8_t>(message[at] ^ 1U);
+void StcpPlay::tamper(MessageQueue& queue, What what) {
   ++tampered_;
+  if (what == What::drop) {
+    queue.drop();
+  } else if (what == What::duplicate) {
+    queue.duplicate();
+  } else if (what == What::reorder) {
+    queue.reorder();
+  } else if (what == What::corrupt_length) {
+    queue.flip(7);
+  } else if (what == What::corrupt_iv) {
+    queue.flip(8);
+  } else if (what == What::corrupt_body) {
+    queue.flip(24);
+  } else {
+    queue.flip(~std::size_t{0});
+  }
 }
 
 void StcpPlay::hand_over(StcpEnd& end, ByteView bytes) {
@@ -242,20 +222,17 @@ void StcpPlay::hand_over(StcpEnd& end, ByteView bytes) {
   end.process(now_);
 }
 
-void StcpPlay::deliver(Queue& queue, StcpEnd& end) {
-  if (!queue.messages.empty()) {
-    const std::vector<std::uint8_t> message = std::move(queue.messages.front());
-    queue.messages.pop_front();
-    hand_over(end, message);
-    return;
+void StcpPlay::deliver(MessageQueue& queue, StcpEnd& end) {
+  if (!queue.empty()) {
+    return hand_over(end, queue.take().bytes);
   }
   end.end_of_stream(now_);
 }
 
 void StcpPlay::deliver_all() {
   for (int i = 0; i < 200 && in_flight() != 0; ++i) {
-    if (!up_.messages.empty()) deliver(up_, *server_);
-    if (!down_.messages.empty()) deliver(down_, *client_);
+    if (!up_.empty()) deliver(up_, *server_);
+    if (!down_.empty()) deliver(down_, *client_);
     check();
   }
   require(in_flight() == 0, "ends that are left alone fall silent");
@@ -263,9 +240,9 @@ void StcpPlay::deliver_all() {
 
 void StcpPlay::check() {
   StcpEnd::compare(*client_, *server_);
-  for (Queue* queue : {&up_, &down_}) {
+  for (MessageQueue* queue : {&up_, &down_}) {
     const StcpEnd& writer = queue == &up_ ? *client_ : *server_;
-    if (writer.is_over() && !queue->is_cut) queue->is_cut = true;
+    if (writer.is_over() && !queue->is_ended) queue->is_ended = true;
   }
   if (tampered_ != 0) return;
   for (const auto& [end, other] :

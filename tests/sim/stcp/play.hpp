@@ -1,17 +1,16 @@
 #pragma once
 
 #include "sealine/stcp/connection.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/message_queue.hpp"
 #include "tests/sim/base/toy_engine.hpp"
-#include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stcp/end.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -49,32 +48,7 @@ constexpr const char* kNames[] = {
     "close",      "abort",        "rekey",       "ping",      "run_ahead"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(What::count_));
 
-/// What happens, and at the client (to it, for messages) or the server.
-struct Action {
-  What what;
-  bool at_client;
-
-  [[nodiscard]] std::uint8_t code() const {
-    return static_cast<std::uint8_t>(static_cast<unsigned>(what) * 2 + (at_client ? 1 : 0));
-  }
-
-  static Action from(std::uint8_t code) { return {static_cast<What>(code / 2), code % 2 == 1}; }
-};
-
-constexpr std::size_t kInFlight = 4;
-constexpr unsigned kTamperings = 2;  // of one path
 constexpr std::size_t kSendBytes = 9;
-
-/// One direction: whole messages, as they were written.
-class Queue final : public Wire {
- public:
-  void write(ByteView bytes) override {
-    if (!is_cut) messages.emplace_back(bytes.begin(), bytes.end());
-  }
-
-  std::deque<std::vector<std::uint8_t>> messages;
-  bool is_cut = false;
-};
 
 /// What all replays share.
 struct StcpSetting {
@@ -92,9 +66,10 @@ class StcpPlay {
  public:
   /// Where a path begins: a mode, before or behind the handshake.
   static constexpr std::size_t kRoots = 8;
-  static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
+  static constexpr std::size_t kActions = Action<What>::kCodes;
 
-  static std::string name(std::uint8_t code);
+  static std::string name(std::uint8_t code) { return Action<What>::from(code).name(kNames); }
+
   StcpPlay(StcpSetting& setting, std::size_t root);
   [[nodiscard]] bool is_possible(std::uint8_t code) const;
   void apply(std::uint8_t code);
@@ -107,17 +82,17 @@ class StcpPlay {
   [[nodiscard]] std::size_t in_flight() const;
   [[nodiscard]] std::optional<TimePoint> earliest() const;
   void time_out();
-  void corrupt(Queue& queue, std::size_t at);
+  void tamper(MessageQueue& queue, What what);
   void hand_over(StcpEnd& end, ByteView bytes);
-  void deliver(Queue& queue, StcpEnd& end);
+  void deliver(MessageQueue& queue, StcpEnd& end);
   void deliver_all();
   void check();
 
   DiceRng client_rng_;
   DiceRng server_rng_;
   TimePoint now_{std::chrono::hours(1)};
-  Queue up_;
-  Queue down_;
+  MessageQueue up_;
+  MessageQueue down_;
   std::optional<StcpEnd> client_;
   std::optional<StcpEnd> server_;
   unsigned tampered_ = 0;

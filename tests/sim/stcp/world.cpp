@@ -3,10 +3,12 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stcp/connection.hpp"
 #include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/keys.hpp"
 #include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/runner.hpp"
+#include "tests/sim/base/timers.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
+#include "tests/sim/base/world.hpp"
 #include "tests/sim/stcp/end.hpp"
 #include "tests/sim/stcp/link.hpp"
 
@@ -26,36 +28,32 @@ namespace sealine::sim {
 
 StcpWorld::StcpWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner,
                      const Keys& keys)
-    : keys_(keys),
-      dice_(seed),
-      rng_(mix(seed) ^ 0x5ea11e),
-      engine_(inner, book_, stcp::kRecordHeadBytes),
-      events_(events) {
+    : World(seed, 0x5ea11e, events, inner, stcp::kRecordHeadBytes), keys_(keys) {
   draw_rates(seed);
   draw_servers();
 }
 
-RunResult StcpWorld::run() {
-  while (result_.events < events_) {
-    step();
-    ++result_.events;
+void StcpWorld::draw_rates(std::uint64_t seed) {
+  rates_.is_liveness = seed % 4 == 0;
+  rates_.nodes = dice_.between(1, 7);
+  rates_.stall_permille = dice_.pick<unsigned>({0, 0, 1, 5});
+  rates_.control_percent = dice_.pick<unsigned>({0, 2, 5, 20});
+  rates_.tick_percent = dice_.pick<unsigned>({2, 8, 20});
+  rates_.slow_percent = dice_.pick<unsigned>({0, 0, 10, 80});
+  rates_.capacity = dice_.pick<std::size_t>({1000, 16384, 65536});
+  rates_.abort_percent = dice_.pick<unsigned>({0, 0, 2, 10});
+  if (rates_.is_liveness) {
+    rates_.longest_stall_ms = 0;
+  } else {
+    rates_.tamper_permille = dice_.pick<unsigned>({0, 2, 8, 20});
+    rates_.cut_permille = dice_.pick<unsigned>({0, 1, 4});
   }
-  if (rates_.is_liveness) settle();
-  for (auto& link : links_) finish(*link);
-  return {.trace = trace_.value(),
-          .events = result_.events,
-          .counts = {{"ends encrypted", result_.established},
-                     {"clean", result_.clean},
-                     {"faults", result_.faults},
-                     {"rekeys", result_.rekeys},
-                     {"keys", book_.count()},
-                     {"idle events", result_.idle}}};
 }
 
 stcp::Limits StcpWorld::draw_limits() {
   stcp::Limits limits;
-  limits.max_record_log2 = static_cast<std::uint8_t>(dice_.pick({12, 12, 13, 16}));
-  limits.rekey_bytes = static_cast<std::uint64_t>(dice_.pick({1000, 5000, 60000, 1 << 30}));
+  limits.max_record_log2 = dice_.pick<std::uint8_t>({12, 12, 13, 16});
+  limits.rekey_bytes = dice_.pick<std::uint64_t>({1000, 5000, 60000, 1 << 30});
   limits.rekey_after = dice_.pick<Duration>({3s, 60s, 3600s});
   limits.ping_interval = dice_.pick<Duration>({0s, 0s, 2s, 25s});
   if (!rates_.is_liveness) {
@@ -68,11 +66,11 @@ stcp::Limits StcpWorld::draw_limits() {
 stcp::Padding StcpWorld::draw_padding() {
   switch (dice_.below(8)) {
     case 0:
-      return stcp::PadToMultiple{static_cast<std::uint32_t>(dice_.pick({2, 64, 256, 2048}))};
+      return stcp::PadToMultiple{dice_.pick<std::uint32_t>({2, 64, 256, 2048})};
     case 1:
       return stcp::PadPadme{};
     case 2:
-      return stcp::PadConstantRate{static_cast<std::uint32_t>(dice_.pick({64, 300, 1000})),
+      return stcp::PadConstantRate{dice_.pick<std::uint32_t>({64, 300, 1000}),
                                    dice_.pick<Duration>({20ms, 50ms, 500ms})};
     default:
       return stcp::PadNone{};
@@ -95,16 +93,12 @@ void StcpWorld::draw_servers() {
   }
 }
 
-void StcpWorld::step() {
-  const std::size_t roll = dice_.below(1000);
-  if (roll < rates_.tamper_permille) return tamper();
-  if (roll < rates_.tamper_permille + rates_.cut_permille) return cut();
-  if (roll < rates_.tamper_permille + rates_.cut_permille + rates_.stall_permille) return stall();
-  if (links_.size() < rates_.links && opened_ < rates_.handshakes &&
-      (links_.empty() || dice_.chance(5))) {
-    return open();
-  }
-  if (dice_.chance(rates_.tick_percent) || links_.empty()) return tick();
+bool StcpWorld::is_time_to_open() {
+  return links_.size() < rates_.nodes && opened_ < rates_.dials &&
+         (links_.empty() || dice_.chance(5));
+}
+
+void StcpWorld::take_turn() {
   StcpLink& link = *links_[dice_.below(links_.size())];
   const bool is_client = dice_.chance(50);
   if (dice_.chance(rates_.control_percent)) {
@@ -117,39 +111,19 @@ void StcpWorld::step() {
   look_at(link);
 }
 
-void StcpWorld::tick() {
-  note(1, 0);
-  Duration by = std::chrono::microseconds(dice_.between(1, 3000));
-  if (dice_.chance(10)) by = std::chrono::milliseconds(dice_.between(1, 400));
-  if (dice_.chance(1) && !rates_.is_liveness) by = std::chrono::seconds(dice_.between(1, 40));
-  now_ += by;
-  // Where nothing more can be opened, time is all there is.
-  if (links_.empty()) {
-    now_ += 1s;
-    ++result_.idle;
-  }
-  fire_timers();
+void StcpWorld::pass() {
+  if (links_.empty()) ++sums_.idle;
   for (auto& link : links_) {
-    look_at(*link);
-    for (const StcpEnd* end : {link->client.get(), link->server.get()}) {
-      require(end == nullptr || end->connection().state() != stcp::State::key_exchange ||
-                  now_ - link->opened < kHandshakeTime,
-              "a handshake ends at its deadline");
+    for (StcpEnd* end : link->ends()) {
+      if (fire(*end, now_)) trace_.add(static_cast<std::uint64_t>(end->connection().state()));
     }
   }
-  collect();
-}
-
-void StcpWorld::fire_timers() {
   for (auto& link : links_) {
-    for (StcpEnd* end : {link->client.get(), link->server.get()}) {
-      if (end == nullptr || !end->deadline() || *end->deadline() > now_) continue;
-      // Each call may leave another deadline that has passed as well, but no endless row of them.
-      for (int i = 0; i < 8 && end->deadline() && *end->deadline() <= now_; ++i) {
-        end->timeout(now_);
-      }
-      require(!end->deadline() || *end->deadline() > now_, "a timer that fired is over");
-      trace_.add(static_cast<std::uint64_t>(end->connection().state()));
+    look_at(*link);
+    for (const StcpEnd* end : link->ends()) {
+      require(end->connection().state() != stcp::State::key_exchange ||
+                  now_ - link->opened < kHandshakeTime,
+              "a handshake ends at its deadline");
     }
   }
 }
@@ -163,25 +137,11 @@ void StcpWorld::deliver(StcpLink& link, bool to_client) {
     return;
   }
   if (pipe.stalled_until > now_) return;
-  std::size_t count = pipe.size();
-  switch (dice_.below(6)) {
-    case 0:
-      count = std::min<std::size_t>(count, 1);
-      break;
-    case 1:
-      count = std::min<std::size_t>(count, dice_.between(1, 30));
-      break;
-    case 2:
-      count = std::min<std::size_t>(count, dice_.between(1, 400));
-      break;
-    default:
-      break;
-  }
-  hand_over(link, pipe, *end, count, dice_.chance(rates_.slow_percent));
+  const std::size_t count = draw_piece(pipe.size(), {1, 30, 400});
+  hand_over(pipe, *end, count, dice_.chance(rates_.slow_percent));
 }
 
-void StcpWorld::hand_over(StcpLink& link, Pipe& pipe, StcpEnd& end, std::size_t count,
-                          bool is_slow) {
+void StcpWorld::hand_over(Pipe& pipe, StcpEnd& end, std::size_t count, bool is_slow) {
   if (end.is_over()) {
     pipe.take(count);  // nobody reads any more
     return;
@@ -196,7 +156,6 @@ void StcpWorld::hand_over(StcpLink& link, Pipe& pipe, StcpEnd& end, std::size_t 
     end.process(now_);
     if (!end.is_over()) end.end_of_stream(now_);
   }
-  static_cast<void>(link);
 }
 
 void StcpWorld::write(StcpLink& link, bool by_client) {
@@ -209,7 +168,7 @@ void StcpWorld::write(StcpLink& link, bool by_client) {
     if (closes && end->connection().can_send()) end->close(now_);
     return;
   }
-  if (pipe.size() > rates_.window_bytes) return;
+  if (pipe.size() > rates_.capacity) return;
   const std::size_t most = dice_.pick({1UL, 40UL, 300UL, 300UL, 1500UL, 5000UL});
   const std::size_t room = dice_.pick({0UL, 44UL, 45UL, 400UL, 12000UL, 12000UL, 12000UL});
   end->send(dice_.between(1, most), room, now_);
@@ -264,33 +223,13 @@ void StcpWorld::control(StcpLink& link, bool by_client) {
   }
 }
 
-void StcpWorld::stall() {
-  note(5, 0);
-  if (links_.empty()) return;
+std::optional<World::Target> StcpWorld::draw_target() {
+  if (links_.empty()) return std::nullopt;
   StcpLink& link = *links_[dice_.below(links_.size())];
-  const Duration length = std::chrono::milliseconds(dice_.chance(10) && !rates_.is_liveness
-                                                        ? dice_.between(1000, 120'000)
-                                                        : dice_.between(1, 900));
-  if (dice_.chance(60)) link.up.stalled_until = now_ + length;
-  if (dice_.chance(60)) link.down.stalled_until = now_ + length;
-}
-
-void StcpWorld::cut() {
-  note(6, 0);
-  if (links_.empty()) return;
-  StcpLink& link = *links_[dice_.below(links_.size())];
-  link.is_cut = true;
-  const bool is_reset = dice_.chance(50);
-  for (Pipe* pipe : {&link.up, &link.down}) {
-    if (dice_.chance(30)) continue;  // one direction alone
-    if (is_reset) pipe->drop_all();
-    pipe->is_ended = true;
-    pipe->is_deaf = true;
-  }
+  return Target{.up = &link.up, .down = &link.down, .was_cut = &link.was_cut};
 }
 
 void StcpWorld::tamper() {
-  note(7, 0);
   if (links_.empty()) return;
   if (dice_.chance(15)) return attack();
   StcpLink& link = *links_[dice_.below(links_.size())];
@@ -302,7 +241,7 @@ void StcpWorld::tamper() {
 }
 
 void StcpWorld::attack() {
-  if (opened_ >= rates_.handshakes || links_.size() > rates_.links + 2) return;
+  if (opened_ >= rates_.dials || links_.size() > rates_.nodes + 2) return;
   const StcpLink& source = *links_[dice_.below(links_.size())];
   if (source.expectation != Expectation::works || !source.client || !source.server) return;
   const bool to_server = dice_.chance(60);
@@ -360,7 +299,6 @@ std::uint64_t StcpWorld::draw_offer() {
 }
 
 void StcpWorld::open() {
-  note(8, 0);
   const std::size_t which = dice_.below(servers_.size());
   const stcp::ServerConfig* server = servers_[which].get();
   auto config = std::make_unique<stcp::ClientConfig>();
@@ -434,29 +372,28 @@ void StcpWorld::end_stream_of(StcpEnd* end, Pipe& pipe) {
 }
 
 void StcpWorld::collect() {
-  for (std::size_t i = 0; i < links_.size();) {
-    StcpLink& link = *links_[i];
-    const bool client_over = !link.client || link.client->is_over();
-    const bool server_over = !link.server || link.server->is_over();
-    if (client_over && server_over) {
-      finish(link);
-      links_.erase(links_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
+  take_away(
+      links_,
+      [](const StcpLink& link) {
+        return std::ranges::all_of(link.ends(), [](const StcpEnd* end) { return end->is_over(); });
+      },
+      [this](StcpLink& link) { finish(link); });
+}
+
+void StcpWorld::finish_all() {
+  for (auto& link : links_) finish(*link);
 }
 
 void StcpWorld::finish(StcpLink& link) {
-  for (StcpEnd* end : {link.client.get(), link.server.get()}) {
-    if (end == nullptr) continue;
+  for (StcpEnd* end : link.ends()) {
     judge(link, *end, end->is_client() ? link.server.get() : link.client.get());
-    if (end->was_established()) ++result_.established;
-    if (end->connection().fault()) ++result_.faults;
-    if (end->data_ended()) ++result_.clean;
-    result_.rekeys += end->rekeys();
+    if (end->was_established()) ++sums_.established;
+    if (end->connection().fault()) ++sums_.faults;
+    if (end->data_ended()) ++sums_.clean;
+    sums_.rekeys += end->rekeys();
     end->observe(trace_, now_);
   }
+  if (is_settling() && link.expectation == Expectation::works) require_completed(link);
 }
 
 void StcpWorld::judge(const StcpLink& link, const StcpEnd& end, const StcpEnd* other) const {
@@ -467,7 +404,7 @@ void StcpWorld::judge(const StcpLink& link, const StcpEnd& end, const StcpEnd* o
   const bool peer_failed = other->connection().fault() || other->abort_sent();
   if (code == Errc::truncated) {
     require(end.end_given(), "truncation needs an end of the stream");
-    require(link.is_cut || peer_failed, "truncation needs a cut or a peer that failed");
+    require(link.was_cut || peer_failed, "truncation needs a cut or a peer that failed");
   } else if (code == Errc::aborted) {
     require(end.abort_sent() || peer_failed, "an abort needs somebody who aborts");
   } else if (code == Errc::cancelled) {
@@ -489,47 +426,35 @@ void StcpWorld::judge(const StcpLink& link, const StcpEnd& end, const StcpEnd* o
   } else if (code == Errc::sequence_exhausted) {
     require(link.has_last_sequence, "sequence numbers end where they are told to");
   } else if (code == Errc::peer_fell_silent) {
-    require(other->is_dead() || link.is_cut, "a peer falls silent for a reason");
+    require(other->is_dead() || link.was_cut, "a peer falls silent for a reason");
   } else {
     throw Violation("false alarm: " + std::string(to_string(code)));
   }
 }
 
-void StcpWorld::settle() {
+// --- liveness
+
+void StcpWorld::calm() {
   for (auto& link : links_) {
-    link->up.stalled_until = link->down.stalled_until = now_;
-    for (StcpEnd* end : {link->client.get(), link->server.get()}) {
-      // A slow pace takes its time, and that is no fault.
+    link->go_on(now_);
+    // A slow pace takes its time, and that is no fault.
+    for (StcpEnd* end : link->ends()) {
       if (link->has_constant_rate) end->offer_no_more_than(1000);
     }
   }
-  const TimePoint limit = now_ + kSettleTime;
-  while (!links_.empty()) {
-    if (now_ > limit) {
-      for (const auto& link : links_) {
-        for (const StcpEnd* end : {link->client.get(), link->server.get()}) end->print();
+}
+
+void StcpWorld::settle_turn() {
+  for (auto& link : links_) {
+    for (StcpEnd* end : link->ends()) {
+      Pipe& in = end->is_client() ? link->down : link->up;
+      for (int i = 0; i < 8 && end->left() > 0 && end->connection().can_send(); ++i) {
+        end->send(5000, 12000, now_);
       }
-      throw Violation("all is done a minute after the last fault");
+      if (end->left() == 0 && end->connection().can_send()) end->close(now_);
+      hand_over(in, *end, in.size(), false);
     }
-    for (auto& link : links_) {
-      for (const bool is_client : {true, false}) {
-        StcpEnd& end = is_client ? *link->client : *link->server;
-        Pipe& in = is_client ? link->down : link->up;
-        for (int i = 0; i < 8 && end.left() > 0 && end.connection().can_send(); ++i) {
-          end.send(5000, 12000, now_);
-        }
-        if (end.left() == 0 && end.connection().can_send()) end.close(now_);
-        hand_over(*link, in, end, in.size(), false);
-      }
-      look_at(*link);
-      const bool works = link->expectation == Expectation::works;
-      if (works && link->client->is_over() && link->server->is_over()) {
-        require_completed(*link);
-      }
-    }
-    now_ += 5ms;
-    fire_timers();
-    collect();
+    look_at(*link);
   }
 }
 
@@ -544,9 +469,19 @@ void StcpWorld::require_completed(const StcpLink& link) {
   }
 }
 
-void StcpWorld::note(std::uint64_t what, std::uint64_t detail) {
-  trace_.add(what << 56U ^ detail << 32U ^
-             static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+void StcpWorld::print() const {
+  for (const auto& link : links_) {
+    for (const StcpEnd* end : link->ends()) end->print();
+  }
+}
+
+World::Counts StcpWorld::counts() const {
+  return {{"ends encrypted", sums_.established},
+          {"clean", sums_.clean},
+          {"faults", sums_.faults},
+          {"rekeys", sums_.rekeys},
+          {"keys", book_.count()},
+          {"idle events", sums_.idle}};
 }
 
 }  // namespace sealine::sim

@@ -4,6 +4,8 @@
 #include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
 #include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -27,6 +29,17 @@ SttEnd::SttEnd(stt::SessionConfig config, stt::Established established, crypto::
 
 std::optional<stt::PathId> SttEnd::path_changed() {
   return std::exchange(path_changed_, std::nullopt);
+}
+
+void SttEnd::transmit(Wire& wire, KeyBook& book, TimePoint now) {
+  while (!wire.is_full()) {
+    const bool was_over = session_->state() == stt::SessionState::closed;
+    const std::size_t bytes = session_->poll_transmit(message_, now);
+    require(bytes == 0 || !was_over, "no byte after the end of a session");
+    if (bytes == 0) return;
+    require(bytes <= message_.size(), "a message fits");
+    write_sealed(wire, book, ByteView(message_).first(bytes));
+  }
 }
 
 void SttEnd::open(TimePoint now) {

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "sealine/stt/session.hpp"
-#include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/violation.hpp"
+#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -61,6 +61,13 @@ class SttEnd {
   [[nodiscard]] const std::optional<stt::SessionClosed>& closed() const { return closed_; }
 
   [[nodiscard]] std::optional<stt::PathId> path_changed();
+
+  [[nodiscard]] std::optional<TimePoint> deadline() const { return session_->poll_timeout(); }
+
+  void timeout(TimePoint now) { session_->handle_timeout(now); }
+
+  /// Writes what it has to say to a wire of whole messages.
+  void transmit(Wire& wire, KeyBook& book, TimePoint now);
 
   // --- the application
 
@@ -162,6 +169,9 @@ class SttEnd {
   stt::Epoch epoch_sent_ = 0;
   stt::Epoch epoch_received_ = 0;
   bool is_draining_ = false;
+
+  // Scratch of all calls; ends are used by one thread at a time.
+  inline static std::vector<std::uint8_t> message_ = std::vector<std::uint8_t>(262'144);
 };
 
 }  // namespace sealine::sim

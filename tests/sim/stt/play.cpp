@@ -4,10 +4,14 @@
 #include "sealine/stt/frame.hpp"
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/session.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/toy_engine.hpp"
+#include "tests/sim/base/message_queue.hpp"
+#include "tests/sim/base/timers.hpp"
+#include "tests/sim/base/trace.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
+#include "tests/sim/stt/call.hpp"
 #include "tests/sim/stt/end.hpp"
 
 #include <algorithm>
@@ -15,7 +19,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 
 namespace sealine::sim {
@@ -29,12 +32,6 @@ SttSetting::SttSetting() : engine(toy, book) {
       rng.fill(config->node_id);
     }
   }
-}
-
-std::string SttPlay::name(std::uint8_t code) {
-  const Action action = Action::from(code);
-  return std::string(action.at_initiator ? "initiator/" : "responder/") +
-         kNames[static_cast<std::size_t>(action.what)];
 }
 
 SttPlay::SttPlay(SttSetting& setting, std::size_t root)
@@ -59,17 +56,16 @@ SttPlay::SttPlay(SttSetting& setting, std::size_t root)
 }
 
 bool SttPlay::is_possible(std::uint8_t code) const {
-  const Action action = Action::from(code);
-  const Queue& queue = action.at_initiator ? down_ : up_;
-  const SttEnd* const end = end_of(action.at_initiator);
-  const bool has_message = !queue.messages.empty();
+  const auto action = Action<What>::from(code);
+  const MessageQueue& queue = action.at_client ? down_ : up_;
+  const SttEnd* const end = end_of(action.at_client);
+  const bool has_message = !queue.empty();
   const bool may_tamper = tampered_ < kTamperings && has_message;
-  const bool may_act = end != nullptr && end_of(!action.at_initiator) != nullptr &&
-                       !end->is_over() && is_open(action.at_initiator) &&
-                       up_.messages.size() + down_.messages.size() < kInFlight;
+  const bool may_act = end != nullptr && end_of(!action.at_client) != nullptr && !end->is_over() &&
+                       is_open(action.at_client) && up_.size() + down_.size() < kInFlight;
   switch (action.what) {
     case What::deliver:
-      return has_message || (queue.is_ended && is_open(action.at_initiator));
+      return has_message || (queue.is_ended && is_open(action.at_client));
     case What::drop:
     case What::corrupt_head:
     case What::corrupt_number:
@@ -78,11 +74,11 @@ bool SttPlay::is_possible(std::uint8_t code) const {
     case What::duplicate:
       return may_tamper;
     case What::reorder:
-      return may_tamper && queue.messages.size() > 1;
+      return may_tamper && queue.size() > 1;
     case What::cut:
-      return !queue.is_ended && is_open(action.at_initiator);
+      return !queue.is_ended && is_open(action.at_client);
     case What::time_out:
-      return action.at_initiator && earliest().has_value();
+      return action.at_client && earliest().has_value();
     case What::open:
       return may_act && end->open_streams() < kStreams;
     case What::write:
@@ -102,13 +98,13 @@ bool SttPlay::is_possible(std::uint8_t code) const {
 }
 
 void SttPlay::apply(std::uint8_t code) {
-  const Action action = Action::from(code);
-  Queue& queue = action.at_initiator ? down_ : up_;
-  SttEnd* const end = action.at_initiator ? client_.get() : server_.get();
-  const SttEnd* const peer = end_of(!action.at_initiator);
+  const auto action = Action<What>::from(code);
+  MessageQueue& queue = action.at_client ? down_ : up_;
+  SttEnd* const end = action.at_client ? client_.get() : server_.get();
+  const SttEnd* const peer = end_of(!action.at_client);
   switch (action.what) {
     case What::deliver:
-      deliver(action.at_initiator);
+      deliver(action.at_client);
       break;
     case What::drop:
     case What::duplicate:
@@ -201,10 +197,8 @@ std::uint64_t SttPlay::hash() {
   }
   const auto when = earliest();
   trace.add(when ? static_cast<std::uint64_t>((*when - now_).count()) : 0);
-  for (const Queue* queue : {&up_, &down_}) {
-    trace.add((std::uint64_t{queue->messages.size()} << 1U) | (queue->is_ended ? 1U : 0U));
-    for (const auto& message : queue->messages) trace.add(message.bytes);
-  }
+  up_.add_to(trace);
+  down_.add_to(trace);
   return trace.value();
 }
 
@@ -227,18 +221,16 @@ bool SttPlay::is_hurt() const {
 }
 
 void SttPlay::deliver(bool to_initiator) {
-  Queue& queue = to_initiator ? down_ : up_;
-  if (queue.messages.empty()) {
+  MessageQueue& queue = to_initiator ? down_ : up_;
+  if (queue.empty()) {
     if (queue.is_ended) hang_up(to_initiator);
     return;
   }
-  Message message = std::move(queue.messages.front());
-  queue.messages.pop_front();
+  MessageQueue::Message message = queue.take();
   if (!is_open(to_initiator)) return;
   const SttEnd* const before = end_of(to_initiator);
   const bool was_over = before != nullptr && before->is_over();
-  const bool is_true = message.number == queue.taken && message.bytes == message.as_written;
-  if (is_true) ++queue.taken;
+  const bool is_true = queue.is_next(message);
   const bool is_good =
       to_initiator ? handle_at_initiator(message.bytes) : handle_at_responder(message.bytes);
   require(!is_good || is_true || end_of(to_initiator) == nullptr || was_over,
@@ -271,7 +263,9 @@ bool SttPlay::handle_at_responder(MutableBytes message) {
                                          .datagram_bytes = message.size()},
                                         kUnixMs, now_, out);
   if (!reply) return false;
-  if (reply->reply_bytes != 0) write(down_, ByteView(out).first(reply->reply_bytes));
+  if (reply->reply_bytes != 0) {
+    write_sealed(down_, setting_.book, ByteView(out).first(reply->reply_bytes));
+  }
   if (reply->established) server_ = make_end(std::move(*reply->established), responder_rng_);
   return true;
 }
@@ -281,61 +275,47 @@ std::unique_ptr<SttEnd> SttPlay::make_end(stt::Established established, DiceRng&
                                   Dice(dice_.next()), now_);
 }
 
-void SttPlay::write(Queue& queue, ByteView bytes) {
-  require(!Content::is_in_clear_in(bytes), "nothing is in clear on the wire");
-  if (queue.is_ended) return;
-  queue.messages.push_back({.bytes = {bytes.begin(), bytes.end()},
-                            .as_written = {bytes.begin(), bytes.end()},
-                            .number = queue.written++});
-}
-
-void SttPlay::tamper(Queue& queue, What what) {
+void SttPlay::tamper(MessageQueue& queue, What what) {
   ++tampered_;
-  Message& first = queue.messages.front();
-  const auto flip = [&first](std::size_t at) {
-    first.bytes[std::min(at, first.bytes.size() - 1)] ^= 1U;
-  };
   if (what == What::drop) {
-    queue.messages.pop_front();
+    queue.drop();
   } else if (what == What::duplicate) {
-    queue.messages.push_front(Message(first));
+    queue.duplicate();
   } else if (what == What::reorder) {
-    std::swap(queue.messages[0], queue.messages[1]);
+    queue.reorder();
   } else if (what == What::corrupt_head) {
-    flip(2);
+    queue.flip(2);
   } else if (what == What::corrupt_number) {
-    flip(12);
+    queue.flip(12);
   } else if (what == What::corrupt_body) {
-    flip(20);
+    queue.flip(20);
   } else {
-    flip(first.bytes.size() - 1);
+    queue.flip(~std::size_t{0});
   }
 }
 
 bool SttPlay::deliver_all() {
   bool moved = false;
-  for (int i = 0; i < 200 && !(up_.messages.empty() && down_.messages.empty()); ++i) {
+  for (int i = 0; i < 200 && !(up_.empty() && down_.empty()); ++i) {
     for (const bool to_initiator : {false, true}) {
-      if ((to_initiator ? down_ : up_).messages.empty()) continue;
+      if ((to_initiator ? down_ : up_).empty()) continue;
       deliver(to_initiator);
       settle();
       moved = true;
     }
   }
-  require(up_.messages.empty() && down_.messages.empty(), "ends that are left alone fall silent");
+  require(up_.empty() && down_.empty(), "ends that are left alone fall silent");
   return moved;
 }
 
 std::optional<TimePoint> SttPlay::earliest() const {
-  std::optional<TimePoint> first;
-  const auto sooner = [&first](std::optional<TimePoint> when) {
-    if (when && (!first || *when < *first)) first = when;
-  };
-  if (is_client_open_ && !client_) sooner(initiator_->poll_timeout());
-  if (is_server_open_ && !server_) sooner(kStart + setting_.listens.limits.half_open_timeout);
-  if (client_) sooner(client_->session().poll_timeout());
-  if (server_) sooner(server_->session().poll_timeout());
-  return first;
+  Earliest first;
+  if (is_client_open_ && !client_) first.consider(initiator_->poll_timeout());
+  if (is_server_open_ && !server_)
+    first.consider(kStart + setting_.listens.limits.half_open_timeout);
+  if (client_) first.consider(client_->deadline());
+  if (server_) first.consider(server_->deadline());
+  return first.value();
 }
 
 void SttPlay::time_out() {
@@ -347,14 +327,7 @@ void SttPlay::time_out() {
   }
   if (!server_ && now_ >= kStart + setting_.listens.limits.half_open_timeout) hang_up(false);
   for (SttEnd* end : {client_.get(), server_.get()}) {
-    if (end == nullptr) continue;
-    for (int i = 0; i < 8; ++i) {
-      const auto deadline = end->session().poll_timeout();
-      if (!deadline || *deadline > now_) break;
-      end->session().handle_timeout(now_);
-    }
-    const auto left = end->session().poll_timeout();
-    require(!left || *left > now_, "a timer that fired is over");
+    if (end != nullptr) fire(*end, now_);
   }
 }
 
@@ -369,25 +342,13 @@ void SttPlay::hang_up(bool by_initiator) {
 
 void SttPlay::settle() {
   for (const bool of_initiator : {true, false}) {
-    Queue& queue = of_initiator ? up_ : down_;
-    if (of_initiator && !client_ && is_client_open_) {
-      ByteArray<stt::kMaxHandshakeFrameBytes> out{};
-      while (const std::size_t bytes = initiator_->poll_transmit(out)) {
-        write(queue, ByteView(out).first(bytes));
-      }
-    }
+    MessageQueue& queue = of_initiator ? up_ : down_;
+    if (of_initiator && !client_ && is_client_open_) transmit(*initiator_, queue, setting_.book);
     SttEnd* const end = of_initiator ? client_.get() : server_.get();
     if (end == nullptr || !is_open(of_initiator)) continue;
-    for (;;) {
-      const bool was_over = end->session().state() == stt::SessionState::closed;
-      const std::size_t bytes = end->session().poll_transmit(out_, now_);
-      require(bytes == 0 || !was_over, "no byte after the end of a session");
-      if (bytes == 0) break;
-      write(queue, ByteView(out_).first(bytes));
-    }
+    end->transmit(queue, setting_.book, now_);
     if (end->session().state() == stt::SessionState::closed) hang_up(of_initiator);
   }
-  require(!setting_.book.repeated(), "no key and nonce seal twice");
   if (!client_ || !server_) return;
   client_->take_events(*server_, now_);
   server_->take_events(*client_, now_);

@@ -4,21 +4,20 @@
 #include "sealine/stt/frame.hpp"
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/session.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/message_queue.hpp"
 #include "tests/sim/base/toy_engine.hpp"
-#include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stt/end.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace sealine::sim {
 
@@ -52,16 +51,6 @@ constexpr const char* kNames[] = {"deliver",      "drop",           "duplicate",
                                   "rotate",       "ping",           "close"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(What::count_));
 
-/// What happens, and at the initiator (to it, for messages) or the responder.
-struct Action {
-  What what;
-  bool at_initiator;
-
-  static Action from(std::uint8_t code) { return {static_cast<What>(code / 2), code % 2 == 1}; }
-};
-
-constexpr std::size_t kInFlight = 4;
-constexpr unsigned kTamperings = 2;  // of one path
 constexpr std::size_t kStreams = 3;  // of one end
 
 /// What all replays share.
@@ -81,9 +70,12 @@ class SttPlay {
   /// Where a path begins: with forward secrecy or without, padded or not, large windows or small
   /// ones; before or behind the handshake.
   static constexpr std::size_t kRoots = 16;
-  static constexpr std::size_t kActions = static_cast<std::size_t>(What::count_) * 2;
+  static constexpr std::size_t kActions = Action<What>::kCodes;
 
-  static std::string name(std::uint8_t code);
+  static std::string name(std::uint8_t code) {
+    return Action<What>::from(code).name(kNames, "initiator", "responder");
+  }
+
   SttPlay(SttSetting& setting, std::size_t root);
   [[nodiscard]] bool is_possible(std::uint8_t code) const;
   void apply(std::uint8_t code);
@@ -97,19 +89,6 @@ class SttPlay {
   static constexpr std::size_t kBuffer = 400;
   static constexpr TimePoint kStart{std::chrono::hours(1)};
 
-  struct Message {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::uint8_t> as_written;
-    std::uint64_t number = 0;
-  };
-
-  struct Queue {
-    std::deque<Message> messages;
-    std::uint64_t written = 0;
-    std::uint64_t taken = 0;  ///< that came as they were written, in order
-    bool is_ended = false;
-  };
-
   [[nodiscard]] const SttEnd* end_of(bool initiator) const;
   [[nodiscard]] bool is_open(bool initiator) const;
   /// A deadline, somebody's wish, or what came to the messages has ended it, or will.
@@ -121,8 +100,7 @@ class SttPlay {
   [[nodiscard]] bool handle_at_initiator(MutableBytes message);
   [[nodiscard]] bool handle_at_responder(MutableBytes message);
   std::unique_ptr<SttEnd> make_end(stt::Established established, DiceRng& rng);
-  static void write(Queue& queue, ByteView bytes);
-  void tamper(Queue& queue, What what);
+  void tamper(MessageQueue& queue, What what);
   /// Whether anything moved.
   bool deliver_all();
 
@@ -139,8 +117,8 @@ class SttPlay {
   Dice dice_;
   stt::SessionConfig config_;
   TimePoint now_ = kStart;
-  Queue up_;
-  Queue down_;
+  MessageQueue up_;
+  MessageQueue down_;
   std::optional<stt::Initiator> initiator_;
   std::optional<stt::Responder> responder_;
   std::unique_ptr<SttEnd> client_;
@@ -150,8 +128,6 @@ class SttPlay {
   bool is_cut_ = false;
   bool is_rough_ = false;
   unsigned tampered_ = 0;
-
-  inline static std::vector<std::uint8_t> out_ = std::vector<std::uint8_t>(262'144);
 };
 
 }  // namespace sealine::sim

@@ -6,9 +6,10 @@
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/session.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/runner.hpp"
+#include "tests/sim/base/timers.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/wire.hpp"
+#include "tests/sim/base/world.hpp"
 #include "tests/sim/stt/call.hpp"
 
 #include <algorithm>
@@ -25,7 +26,7 @@ namespace sealine::sim {
 
 SttWorld::SttWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner,
                    const SttKeys& keys)
-    : dice_(seed), rng_(mix(seed) ^ 0x577b), engine_(inner, book_), events_(events) {
+    : World(seed, 0x577b, events, inner) {
   draw_rates(seed);
   for (stt::HandshakeConfig* config : {&here_, &there_, &stranger_}) {
     const auto& key = config == &stranger_ ? keys.seeds[1] : keys.seeds[0];
@@ -39,32 +40,17 @@ SttWorld::SttWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inn
   responder_.emplace(there_, engine_, rng_, now_);
 }
 
-RunResult SttWorld::run() {
-  for (; counts_.events < events_; ++counts_.events) step();
-  if (rates_.is_liveness) settle();
-  for (auto& call : calls_) finish(*call);
-  return {.trace = trace_.value(),
-          .events = counts_.events,
-          .counts = {{"sessions", counts_.sessions},
-                     {"streams", counts_.streams},
-                     {"kilobytes", counts_.bytes / 1000},
-                     {"messages", counts_.messages},
-                     {"rotations", counts_.rotations},
-                     {"closed well", counts_.clean},
-                     {"broken", counts_.broken},
-                     {"keys", book_.count()}}};
-}
-
 void SttWorld::draw_rates(std::uint64_t seed) {
   rates_.is_liveness = seed % 3 == 0;
-  rates_.calls = dice_.between(1, 5);
-  rates_.stall_permille = static_cast<unsigned>(dice_.pick({0, 0, 1, 5}));
-  rates_.tick_percent = static_cast<unsigned>(dice_.pick({2, 8, 20}));
-  rates_.slow_percent = static_cast<unsigned>(dice_.pick({0, 20, 80}));
-  rates_.rough_permille = static_cast<unsigned>(dice_.pick({0, 0, 5}));
-  rates_.capacity = static_cast<std::size_t>(dice_.pick({1000, 20'000, 300'000}));
-  rates_.tamper_permille = static_cast<unsigned>(dice_.pick({0, 0, 2, 8}));
-  rates_.cut_permille = static_cast<unsigned>(dice_.pick({0, 0, 1, 3}));
+  rates_.dials = 40;
+  rates_.nodes = dice_.between(1, 5);
+  rates_.stall_permille = dice_.pick<unsigned>({0, 0, 1, 5});
+  rates_.tick_percent = dice_.pick<unsigned>({2, 8, 20});
+  rates_.slow_percent = dice_.pick<unsigned>({0, 20, 80});
+  rough_permille_ = dice_.pick<unsigned>({0, 0, 5});
+  rates_.capacity = dice_.pick<std::size_t>({1000, 20'000, 300'000});
+  rates_.tamper_permille = dice_.pick<unsigned>({0, 0, 2, 8});
+  rates_.cut_permille = dice_.pick<unsigned>({0, 0, 1, 3});
 }
 
 stt::SessionConfig SttWorld::draw_config() {
@@ -74,9 +60,8 @@ stt::SessionConfig SttWorld::draw_config() {
                   stt::Padding::fixed_128, stt::Padding::fixed_1024, stt::Padding::full});
   stt::Limits& limits = config.limits;
   // Room for some messages: one is begun with credit for all of it.
-  limits.stream_window_bytes = static_cast<std::uint64_t>(dice_.pick({40'000, 262'144}));
-  limits.session_window_bytes =
-      static_cast<std::uint64_t>(dice_.pick({50'000, 100'000, 1'048'576}));
+  limits.stream_window_bytes = dice_.pick<std::uint64_t>({40'000, 262'144});
+  limits.session_window_bytes = dice_.pick<std::uint64_t>({50'000, 100'000, 1'048'576});
   const std::uint64_t most = dice_.chance(50) ? 1 : 8;  // with auto-tuning or without
   limits.max_stream_window_bytes = most * limits.stream_window_bytes;
   limits.max_session_window_bytes = most * limits.session_window_bytes;
@@ -89,21 +74,12 @@ stt::SessionConfig SttWorld::draw_config() {
   return config;
 }
 
-void SttWorld::step() {
-  std::size_t roll = dice_.below(1000);
-  const auto happens = [&roll](unsigned permille) {
-    if (roll < permille) return true;
-    roll -= permille;
-    return false;
-  };
-  if (happens(rates_.tamper_permille)) return tamper();
-  if (happens(rates_.cut_permille)) return cut();
-  if (happens(rates_.stall_permille)) return stall();
-  if (calls_.size() < rates_.calls && dialed_ < rates_.dials &&
-      (calls_.empty() || dice_.chance(4))) {
-    return dial();
-  }
-  if (calls_.empty() || dice_.chance(rates_.tick_percent)) return tick();
+bool SttWorld::is_time_to_open() {
+  return calls_.size() < rates_.nodes && dialed_ < rates_.dials &&
+         (calls_.empty() || dice_.chance(4));
+}
+
+void SttWorld::take_turn() {
   SttCall& call = *calls_[dice_.below(calls_.size())];
   const bool is_client = dice_.chance(50);
   if (dice_.chance(45)) {
@@ -112,20 +88,6 @@ void SttWorld::step() {
     deliver(call, is_client, dice_.between(1, 4), false);
   }
   look_at(call);
-}
-
-void SttWorld::tick() {
-  note(1, 0);
-  Duration by = std::chrono::microseconds(dice_.between(1, 3000));
-  if (dice_.chance(10)) by = std::chrono::milliseconds(dice_.between(1, 400));
-  if (dice_.chance(1) && !rates_.is_liveness) by = std::chrono::seconds(dice_.between(1, 40));
-  if (by >= kLongStall) {
-    for (auto& call : calls_) call->is_disturbed = true;
-  }
-  now_ += by;
-  if (calls_.empty()) now_ += 1s;
-  pass();
-  collect();
 }
 
 void SttWorld::pass() {
@@ -139,15 +101,7 @@ void SttWorld::pass() {
       hang_up(*call, false);
     }
     for (const bool is_client : {true, false}) {
-      SttEnd* const end = call->end(is_client);
-      if (end == nullptr) continue;
-      for (int i = 0; i < 8; ++i) {
-        const auto deadline = end->session().poll_timeout();
-        if (!deadline || *deadline > now_) break;
-        end->session().handle_timeout(now_);
-      }
-      const auto left = end->session().poll_timeout();
-      require(!left || *left > now_, "a timer that fired is over");
+      if (SttEnd* const end = call->end(is_client)) fire(*end, now_);
     }
     look_at(*call);
   }
@@ -158,7 +112,7 @@ void SttWorld::act(SttCall& call, bool is_client) {
   SttEnd* const end = call.end(is_client);
   const SttEnd* const peer = call.end(!is_client);
   if (end == nullptr || peer == nullptr || end->is_over()) return;
-  if (!(is_client ? call.is_client_open : call.is_server_open)) return;
+  if (!call.is_open(is_client)) return;
   const std::size_t roll = dice_.below(1000);
   if (roll < 50 && end->open_streams() < kMaxStreams) {
     end->open(now_);
@@ -176,11 +130,11 @@ void SttWorld::act(SttCall& call, bool is_client) {
     end->ping(now_);
   } else if (roll < 980) {
     end->rotate(now_);
-  } else if (dice_.below(1000) < rates_.rough_permille) {
+  } else if (dice_.below(1000) < rough_permille_) {
     call.is_rough = true;
     end->close(static_cast<std::uint16_t>(256 + dice_.below(100)), now_);
   } else {
-    end->session().handle_timeout(now_);  // early: harmless
+    end->timeout(now_);  // early: harmless
   }
 }
 
@@ -191,7 +145,7 @@ void SttWorld::deliver(SttCall& call, bool to_client, std::size_t most, bool is_
   for (std::size_t i = 0; i < most && !line.empty(); ++i) {
     auto [message, is_forged] = line.take();
     trace_.add(ByteView(message).first(std::min<std::size_t>(message.size(), 40)));
-    if (!(to_client ? call.is_client_open : call.is_server_open)) continue;
+    if (!call.is_open(to_client)) continue;
     const SttEnd* const before = call.end(to_client);
     const bool was_over = before != nullptr && before->is_over();
     const bool is_good = to_client ? to_initiator(call, message) : to_responder(call, message);
@@ -240,7 +194,7 @@ bool SttWorld::to_responder(SttCall& call, MutableBytes message) {
                                         unix_ms(), now_, out);
   if (!reply) return false;
   require(call.has_seed, "who has not the seed gets no answer");
-  call.down.write(ByteView(out).first(reply->reply_bytes));
+  write_sealed(call.down, book_, ByteView(out).first(reply->reply_bytes));
   if (!reply->established) return true;
   require(!call.is_attack, "an attacker's bytes open nothing");
   call.server_id = reply->established->session_id;
@@ -249,32 +203,18 @@ bool SttWorld::to_responder(SttCall& call, MutableBytes message) {
 }
 
 void SttWorld::make_end(SttCall& call, bool is_client, stt::Established established) {
-  ++counts_.sessions;
+  ++sums_.sessions;
   (is_client ? call.client : call.server) = std::make_unique<SttEnd>(
       call.config, std::move(established), engine_, rng_, Dice(dice_.next()), now_);
 }
 
 void SttWorld::pump(SttCall& call, bool of_client) {
   SttLine& line = of_client ? call.up : call.down;
-  if (of_client && call.initiator) {
-    ByteArray<stt::kMaxHandshakeFrameBytes> out{};
-    while (const std::size_t bytes = call.initiator->poll_transmit(out)) {
-      line.write(ByteView(out).first(bytes));
-    }
-  }
+  if (of_client && call.initiator) transmit(*call.initiator, line, book_);
   SttEnd* const end = call.end(of_client);
   SttEnd* const peer = call.end(!of_client);
   if (end == nullptr) return;
-  while (!line.is_full()) {
-    const bool was_over = end->session().state() == stt::SessionState::closed;
-    const std::size_t bytes = end->session().poll_transmit(out_, now_);
-    require(bytes == 0 || !was_over, "no byte after the end of a session");
-    if (bytes == 0) break;
-    require(bytes <= out_.size(), "a message fits");
-    line.write(ByteView(out_).first(bytes));
-  }
-  require(!book_.repeated(), "no key and nonce seal twice");
-  book_.tidy();
+  end->transmit(line, book_, now_);
   if (peer != nullptr) end->take_events(*peer, now_);
   // Who has closed, and said so, ends the connection.
   if (end->session().state() == stt::SessionState::closed && !line.is_full()) {
@@ -282,8 +222,7 @@ void SttWorld::pump(SttCall& call, bool of_client) {
   }
 }
 
-void SttWorld::dial() {
-  note(4, 0);
+void SttWorld::open() {
   auto call = std::make_unique<SttCall>();
   call->has_seed = !dice_.chance(5);
   call->config = draw_config();
@@ -296,7 +235,7 @@ void SttWorld::dial() {
 
 void SttWorld::start(SttCall& call) {
   call.opened = now_;
-  call.up.capacity = call.down.capacity = rates_.capacity;
+  call.set_capacity(rates_.capacity);
   ++dialed_;
   call.address = {
       127, 0, 0, 1, static_cast<std::uint8_t>(dialed_ >> 8U), static_cast<std::uint8_t>(dialed_)};
@@ -313,10 +252,7 @@ void SttWorld::hang_up(SttCall& call, bool by_client) {
   bool& is_open = by_client ? call.is_client_open : call.is_server_open;
   if (!is_open) return;
   is_open = false;
-  (by_client ? call.up : call.down).is_ended = true;
-  SttLine& in = by_client ? call.down : call.up;
-  in.is_deaf = true;
-  in.drop_all();
+  call.close(by_client);
   if (by_client) call.initiator.reset();
   SttEnd* const end = call.end(by_client);
   const SttEnd* const peer = call.end(!by_client);
@@ -328,7 +264,7 @@ void SttWorld::hang_up(SttCall& call, bool by_client) {
 
 void SttWorld::look_at(SttCall& call) {
   for (const bool is_client : {true, false}) {
-    if (is_client ? call.is_client_open : call.is_server_open) pump(call, is_client);
+    if (call.is_open(is_client)) pump(call, is_client);
     if (const SttEnd* const end = call.end(is_client)) {
       if (dice_.chance(10)) end->check_windows();
     }
@@ -348,27 +284,27 @@ void SttWorld::look_at(SttCall& call) {
 }
 
 void SttWorld::collect() {
-  for (std::size_t i = 0; i < calls_.size();) {
-    if (calls_[i]->is_over()) {
-      finish(*calls_[i]);
-      calls_.erase(calls_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
+  take_away(
+      calls_, [](const SttCall& call) { return call.is_over(); },
+      [this](SttCall& call) { finish(call); });
+}
+
+void SttWorld::finish_all() {
+  for (auto& call : calls_) finish(*call);
 }
 
 void SttWorld::finish(SttCall& call) {
+  if (is_settling()) require_completed(call);
   for (const bool is_client : {true, false}) {
     SttEnd* const end = call.end(is_client);
     if (end == nullptr) continue;
     if (call.end(!is_client) != nullptr) judge(call, *end, *call.end(!is_client));
-    counts_.streams += end->streams_opened;
-    counts_.bytes += end->bytes_read;
-    counts_.messages += end->messages_read;
-    counts_.rotations += end->rotations;
+    sums_.streams += end->streams_opened;
+    sums_.bytes += end->bytes_read;
+    sums_.messages += end->messages_read;
+    sums_.rotations += end->rotations;
     const auto& closed = end->closed();
-    if (closed) ++(closed->code == 0 ? counts_.clean : counts_.broken);
+    if (closed) ++(closed->code == 0 ? sums_.clean : sums_.broken);
     trace_.add(end->bytes_read);
   }
 }
@@ -385,33 +321,24 @@ void SttWorld::judge(const SttCall& call, const SttEnd& end, const SttEnd& peer)
   throw Violation("a session ends for a reason, not with code " + std::to_string(closed->code));
 }
 
-void SttWorld::stall() {
-  note(5, 0);
-  SttCall* const call = any_call();
-  if (call == nullptr) return;
-  const Duration length = std::chrono::milliseconds(dice_.chance(10) ? dice_.between(1000, 120'000)
-                                                                     : dice_.between(1, 900));
-  if (length >= kLongStall) call->is_disturbed = true;
-  if (dice_.chance(60)) call->up.stalled_until = now_ + length;
-  if (dice_.chance(60)) call->down.stalled_until = now_ + length;
+SttCall* SttWorld::any_call() {
+  return calls_.empty() ? nullptr : calls_[dice_.below(calls_.size())].get();
 }
 
-void SttWorld::cut() {
-  note(6, 0);
+std::optional<World::Target> SttWorld::draw_target() {
   SttCall* const call = any_call();
-  if (call == nullptr) return;
-  call->is_disturbed = true;
-  const bool is_reset = dice_.chance(50);
-  for (SttLine* line : {&call->up, &call->down}) {
-    if (dice_.chance(30)) continue;  // one direction alone
-    if (is_reset) line->drop_all();
-    line->is_ended = true;
-    line->is_deaf = true;
-  }
+  if (call == nullptr) return std::nullopt;
+  return Target{.up = &call->up,
+                .down = &call->down,
+                .was_cut = &call->is_disturbed,
+                .was_stalled = &call->is_disturbed};
+}
+
+void SttWorld::disturb_all() {
+  for (auto& call : calls_) call->is_disturbed = true;
 }
 
 void SttWorld::tamper() {
-  note(7, 0);
   SttCall* const call = any_call();
   if (call == nullptr) return;
   SttCall& other = *calls_[dice_.below(calls_.size())];
@@ -427,7 +354,7 @@ void SttWorld::tamper() {
 }
 
 void SttWorld::attack(const std::vector<Octets>& seen) {
-  if (dialed_ >= rates_.dials || calls_.size() > rates_.calls + 2 || seen.empty()) return;
+  if (dialed_ >= rates_.dials || calls_.size() > rates_.nodes + 2 || seen.empty()) return;
   auto call = std::make_unique<SttCall>();
   call->is_attack = true;
   start(*call);
@@ -447,28 +374,15 @@ void SttWorld::attack(const std::vector<Octets>& seen) {
   calls_.push_back(std::move(call));
 }
 
-void SttWorld::settle() {
-  for (auto& call : calls_) call->up.stalled_until = call->down.stalled_until = now_;
-  const TimePoint limit = now_ + kSettleTime;
-  while (!calls_.empty()) {
-    if (now_ > limit) {
-      for (const auto& call : calls_) {
-        if (call->client) call->client->print("client");
-        if (call->server) call->server->print("server");
-      }
-      throw Violation("all is done a minute after the last fault");
-    }
-    for (auto& call : calls_) settle_call(*call);
-    now_ += 10ms;
-    pass();
-    for (const auto& call : calls_) {
-      if (call->is_over()) require_completed(*call);
-    }
-    collect();
-  }
+void SttWorld::calm() {
+  for (auto& call : calls_) call->go_on(now_);
 }
 
-void SttWorld::settle_call(SttCall& call) {
+void SttWorld::settle_turn() {
+  for (auto& call : calls_) settle(*call);
+}
+
+void SttWorld::settle(SttCall& call) {
   for (const bool is_client : {true, false}) {
     SttEnd* const end = call.end(is_client);
     SttEnd* const peer = call.end(!is_client);
@@ -492,9 +406,18 @@ void SttWorld::require_completed(const SttCall& call) {
   }
 }
 
-void SttWorld::note(std::uint64_t what, std::uint64_t detail) {
-  trace_.add(what << 56U ^ detail << 32U ^
-             static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+void SttWorld::print() const {
+  for (const auto& call : calls_) {
+    if (call->client) call->client->print("client");
+    if (call->server) call->server->print("server");
+  }
+}
+
+World::Counts SttWorld::counts() const {
+  return {{"sessions", sums_.sessions},      {"streams", sums_.streams},
+          {"kilobytes", sums_.bytes / 1000}, {"messages", sums_.messages},
+          {"rotations", sums_.rotations},    {"closed well", sums_.clean},
+          {"broken", sums_.broken},          {"keys", book_.count()}};
 }
 
 }  // namespace sealine::sim

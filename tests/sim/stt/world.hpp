@@ -6,9 +6,8 @@
 #include "sealine/stt/handshake.hpp"
 #include "sealine/stt/session.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/runner.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/world.hpp"
 #include "tests/sim/stt/call.hpp"
 
 #include <chrono>
@@ -40,30 +39,12 @@ struct SttKeys {
 };
 
 /// One responder and those who dial it, over WebSockets that break, in virtual time.
-class SttWorld {
+class SttWorld final : public World {
  public:
   SttWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const SttKeys& keys);
-  RunResult run();
 
  private:
-  static constexpr Duration kSettleTime = 60s;
-  static constexpr Duration kLongStall = 2s;
   static constexpr std::size_t kMaxStreams = 8;
-  static constexpr std::size_t kMessageBytes = 131072;
-
-  /// How likely what is, in one seed.
-  struct Rates {
-    bool is_liveness = false;  ///< faults stop, and then everything must end well
-    unsigned tamper_permille = 0;
-    unsigned cut_permille = 0;
-    unsigned stall_permille = 0;
-    unsigned tick_percent = 8;
-    unsigned slow_percent = 0;
-    unsigned rough_permille = 0;
-    std::size_t calls = 4;
-    std::size_t capacity = 65536;
-    std::size_t dials = 40;  ///< as they are the dear part
-  };
 
   // --- what the seed decides
 
@@ -72,10 +53,9 @@ class SttWorld {
 
   // --- events
 
-  void step();
-  void tick();
-  /// What comes of the time that has passed.
-  void pass();
+  [[nodiscard]] bool is_time_to_open() override;
+  void open() override;
+  void take_turn() override;
   void act(SttCall& call, bool is_client);
   void deliver(SttCall& call, bool to_client, std::size_t most, bool is_always);
   [[nodiscard]] bool is_refused_for_ephemeral() const;
@@ -84,43 +64,46 @@ class SttWorld {
   void make_end(SttCall& call, bool is_client, stt::Established established);
   /// What an end has to say, and what it tells its application.
   void pump(SttCall& call, bool of_client);
+  void pass() override;
+  void collect() override;
+
+  [[nodiscard]] bool is_empty() const override { return calls_.empty(); }
 
   // --- connections
 
-  void dial();
   void start(SttCall& call);
   [[nodiscard]] UnixMillis unix_ms() const;
   /// One side closes the connection; the other hears of it behind what is on its way.
   void hang_up(SttCall& call, bool by_client);
-  /// What must hold for a call at any time.
+
+  // --- faults
+
+  SttCall* any_call();
+  [[nodiscard]] std::optional<Target> draw_target() override;
+  void tamper() override;
+  /// The attacker's connection: what he has captured, again.
+  void attack(const std::vector<Octets>& seen);
+  void disturb_all() override;
+
+  // --- what must hold
+
+  /// For a call at any time.
   void look_at(SttCall& call);
-  void collect();
   void finish(SttCall& call);
   /// No false alarms: a session that does not end well has a cause.
   static void judge(const SttCall& call, const SttEnd& end, const SttEnd& peer);
 
-  // --- faults
+  // --- the end
 
-  SttCall* any_call() {
-    return calls_.empty() ? nullptr : calls_[dice_.below(calls_.size())].get();
-  }
-
-  void stall();
-  void cut();
-  void tamper();
-  /// The attacker's connection: what he has captured, again.
-  void attack(const std::vector<Octets>& seen);
-
-  // --- liveness
-
-  /// No more faults, and everything must come to its end within kSettleTime.
-  void settle();
-  void settle_call(SttCall& call);
+  void calm() override;
+  void settle_turn() override;
+  void settle(SttCall& call);
   static void require_completed(const SttCall& call);
-  void note(std::uint64_t what, std::uint64_t detail);
+  void finish_all() override;
+  void print() const override;
+  [[nodiscard]] Counts counts() const override;
 
-  struct Counts {
-    std::uint64_t events = 0;
+  struct Sums {
     std::uint64_t sessions = 0;
     std::uint64_t streams = 0;
     std::uint64_t bytes = 0;
@@ -130,23 +113,15 @@ class SttWorld {
     std::uint64_t broken = 0;
   };
 
-  Dice dice_;
-  DiceRng rng_;
-  KeyBook book_;
-  WatchingEngine engine_;
-  std::uint64_t events_;
-  Rates rates_;
+  unsigned rough_permille_ = 0;    ///< of what an application does: it closes in the midst of all
   stt::HandshakeConfig here_;      ///< of those who dial
   stt::HandshakeConfig there_;     ///< of the responder
   stt::HandshakeConfig stranger_;  ///< with another seed
   std::uint64_t skew_ms_ = 0;
-  TimePoint now_{std::chrono::hours(1)};
   std::optional<stt::Responder> responder_;
   std::vector<std::unique_ptr<SttCall>> calls_;
   std::size_t dialed_ = 0;
-  Trace trace_;
-  Counts counts_;
-  std::vector<std::uint8_t> out_ = std::vector<std::uint8_t>(2 * kMessageBytes);
+  Sums sums_;
 };
 
 }  // namespace sealine::sim

@@ -6,9 +6,9 @@
 #include "support/link.hpp"
 #include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/runner.hpp"
+#include "tests/sim/base/run_result.hpp"
+#include "tests/sim/base/stage.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stt/end.hpp"
 
 #include <algorithm>
@@ -26,9 +26,7 @@ namespace sealine::sim {
 
 SttUdpWorld::SttUdpWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner,
                          const NoKeys&)
-    : dice_(seed),
-      rng_(mix(seed) ^ 0x577),
-      engine_(inner, book_),
+    : Stage(seed, 0x577, inner),
       events_(events),
       links_{test::Link({}, mix(seed) ^ 1), test::Link({}, mix(seed) ^ 2)} {
   closes_ = seed % 4 == 3;
@@ -171,10 +169,10 @@ void SttUdpWorld::turn(bool is_settling) {
   if (!is_settling && now_ >= faults_until_) draw_faults();
   for (auto& end : ends_) {
     receive(*end, is_settling);
-    if (const auto due = end->session().poll_timeout(); due && *due <= now_) {
-      end->session().handle_timeout(now_);
+    if (const auto due = end->deadline(); due && *due <= now_) {
+      end->timeout(now_);
     } else if (!is_settling && dice_.chance(1)) {
-      end->session().handle_timeout(now_);  // early: harmless
+      end->timeout(now_);  // early: harmless
     }
     end->take_events(peer_of(*end), now_);
     if (is_settling) {
@@ -208,7 +206,7 @@ void SttUdpWorld::turn(bool is_settling) {
 void SttUdpWorld::advance(bool is_settling) {
   TimePoint next = now_ + 10s;
   for (const auto& end : ends_) {
-    if (const auto due = end->session().poll_timeout()) next = std::min(next, *due);
+    if (const auto due = end->deadline()) next = std::min(next, *due);
   }
   for (const auto& link : links_) {
     if (const auto at = link.next_arrival()) next = std::min(next, *at);

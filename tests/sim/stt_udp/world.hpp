@@ -4,11 +4,8 @@
 #include "sealine/stt/frame.hpp"
 #include "sealine/stt/session.hpp"
 #include "support/link.hpp"
-#include "tests/sim/base/content.hpp"
-#include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/runner.hpp"
-#include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/run_result.hpp"
+#include "tests/sim/base/stage.hpp"
 #include "tests/sim/stt/end.hpp"
 
 #include <array>
@@ -33,7 +30,7 @@ struct NoKeys {
 /// While faults last anything may be late, lost or changed, and a reader may be slow; then they
 /// end, both sides finish their streams, and all must be closed within a minute. In one seed of
 /// four an application closes the session in the midst of it instead.
-class SttUdpWorld {
+class SttUdpWorld final : public Stage {
  public:
   SttUdpWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const NoKeys&);
   RunResult run();
@@ -99,22 +96,16 @@ class SttUdpWorld {
   /// Windows and buffers of all streams, whole and incomplete messages, and what never changes.
   static constexpr std::size_t kMaxHeldBytes = 12U << 20U;
 
-  Dice dice_;
-  DiceRng rng_;
-  KeyBook book_;
-  WatchingEngine engine_;
   std::uint64_t events_;
   std::uint64_t turns_ = 0;
   bool closes_ = false;
   bool moves_ = false;
   std::size_t mtu_ = 1472;
-  TimePoint now_{1h};
   TimePoint next_act_{1h};
   TimePoint faults_until_{1h};
   TimePoint next_hole_{1h};
   std::array<test::Link, 2> links_;
   std::array<std::unique_ptr<SttEnd>, 2> ends_;
-  Trace trace_;
   unsigned standing_still_ = 0;
   bool unsent_ = false;
 

@@ -1,9 +1,12 @@
 #include "tests/sim/stx/play.hpp"
 
 #include "sealine/stx/handshake.hpp"
+#include "tests/sim/base/action.hpp"
 #include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/pipe.hpp"
+#include "tests/sim/base/timers.hpp"
+#include "tests/sim/base/trace.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
@@ -24,7 +27,7 @@
 namespace sealine::sim {
 
 std::string StxPlay::name(std::uint8_t code) {
-  const Action action = Action::from(code);
+  const LaneAction action = LaneAction::from(code);
   return std::string(action.at_sender ? "sender" : "receiver") + std::to_string(action.lane) + "/" +
          kNames[static_cast<std::size_t>(action.what)];
 }
@@ -43,7 +46,7 @@ StxPlay::StxPlay(StxSetting& setting, std::size_t root)
 }
 
 bool StxPlay::is_possible(std::uint8_t code) const {
-  const Action action = Action::from(code);
+  const LaneAction action = LaneAction::from(code);
   const StxLane* const lane = find(action.lane);
   const bool is_first = action.lane == 0 && action.at_sender;  // for what has no lane
   const bool may_tamper = tampered_ < kTamperings;
@@ -85,7 +88,7 @@ bool StxPlay::is_possible(std::uint8_t code) const {
 }
 
 void StxPlay::apply(std::uint8_t code) {
-  const Action action = Action::from(code);
+  const LaneAction action = LaneAction::from(code);
   StxLane* const lane = find(action.lane);
   Pipe* const pipe = lane == nullptr ? nullptr : (action.at_sender ? &lane->down : &lane->up);
   switch (action.what) {
@@ -214,8 +217,8 @@ std::uint64_t StxPlay::hash() {
               (lane->up.is_ended ? 16U : 0U) | (lane->down.is_ended ? 32U : 0U) |
               (std::uint64_t{lane->number} << 8U) | (lane->client.received << 16U) |
               (lane->server.received << 32U));
-    trace.add(lane->client.inbox);
-    trace.add(lane->server.inbox);
+    trace.add(lane->client.inbox.rest());
+    trace.add(lane->server.inbox.rest());
     trace.add(lane->up.front(lane->up.size()));
     trace.add(lane->down.front(lane->down.size()));
   }
@@ -226,11 +229,7 @@ void StxPlay::print() const {
   std::printf("  %s, %s, %zu lanes\n",
               sending_->has_session() ? "sender in session" : "sender without a session",
               receiving_ ? "receiver in session" : "receiver without a session", lanes_.size());
-  for (const auto& source : sending_->sources) {
-    std::printf("    %s of %zu bytes: %s, durable %u, attempts %u\n", source.name.c_str(),
-                source.content.size(), source.is_done ? "done" : "not done", source.durable,
-                source.attempts);
-  }
+  sending_->print_sources();
   for (const auto& lane : lanes_) {
     std::printf("    lane %u: up %zu, down %zu, frames %llu up %llu down\n", lane->number,
                 lane->up.size(), lane->down.size(),
@@ -267,7 +266,7 @@ void StxPlay::dial(std::uint8_t number) {
   require(client && server, "ends can be made");
   lane->client.handshake.emplace(std::move(*client));
   lane->server.handshake.emplace(std::move(*server));
-  say(*lane->server.handshake, lane->down);
+  lane->server.say(lane->down);
   lanes_.push_back(std::move(lane));
 }
 
@@ -291,97 +290,89 @@ void StxPlay::put_back(Pipe& pipe, const std::vector<Octets>& pieces) {
 void StxPlay::hand_over(StxLane& lane, bool at_sender, ByteView bytes) {
   if (at_sender) {
     if (!lane.client.is_open) return;
-    lane.client.inbox.insert(lane.client.inbox.end(), bytes.begin(), bytes.end());
+    lane.client.inbox.put(bytes);
     read_client(lane);
   } else {
     if (!lane.server.is_open) return;
-    lane.server.inbox.insert(lane.server.inbox.end(), bytes.begin(), bytes.end());
+    lane.server.inbox.put(bytes);
     read_server(lane);
   }
 }
 
 void StxPlay::read_client(StxLane& lane) {
-  while (lane.client.is_open && !lane.client.opening) {
-    std::size_t used = 0;
-    const auto progress = lane.client.handshake->handle_bytes(lane.client.inbox, used);
-    if (!progress) return close(lane, true);
-    lane.client.used(used);
-    if (*progress == stx::HandshakeProgress::need_bytes) return;
-    say(*lane.client.handshake, lane.up);
-    if (*progress != stx::HandshakeProgress::done) continue;
-    require(lane.server.opening.has_value(), "a sender is done behind its receiver");
-    lane.client.opening.emplace(std::move(*lane.client.handshake).take());
-    if (lane.number == 0) {
-      sending_->begin(now_);
-    } else if (sending_->has_session()) {
-      sending_->lane_opened(lane.number, now_);
-    } else {
-      return close(lane, true);
-    }
+  if (!lane.client.opening) {
+    const auto is_done = lane.client.shake(lane.up, now_);
+    if (!is_done) return close(lane, true);
+    if (!*is_done) return;
+    if (!opened_at_client(lane)) return close(lane, true);
   }
   while (lane.client.is_up()) {
-    const auto size = StxLane::whole_frame(lane.client.inbox, stx::Side::server);
+    const auto size = lane.client.whole_frame(stx::Side::server);
     if (!size) return close(lane, true);
     if (*size == 0) return;
-    const bool is_good =
-        sending_->handle_frame(lane, MutableBytes(lane.client.inbox).first(*size), now_);
-    lane.client.used(*size);
+    const bool is_good = sending_->handle_frame(lane, lane.client.inbox.rest().first(*size), now_);
+    lane.client.inbox.take(*size);
     if (!is_good) return close(lane, true);
     settle();
   }
 }
 
+bool StxPlay::opened_at_client(StxLane& lane) {
+  require(lane.server.opening.has_value(), "a sender is done behind its receiver");
+  if (lane.number == 0) {
+    sending_->begin(now_);
+    return true;
+  }
+  if (!sending_->has_session()) return false;
+  sending_->lane_opened(lane.number, now_);
+  return true;
+}
+
 void StxPlay::read_server(StxLane& lane) {
-  while (lane.server.is_open && !lane.server.opening) {
-    std::size_t used = 0;
-    const auto progress = lane.server.handshake->handle_bytes(lane.server.inbox, now_, used);
-    if (!progress) return close(lane, false);
-    lane.server.used(used);
-    if (*progress == stx::HandshakeProgress::need_bytes) return;
-    say(*lane.server.handshake, lane.down);
-    if (*progress != stx::HandshakeProgress::done) continue;
-    lane.server.opening.emplace(std::move(*lane.server.handshake).take());
-    if (lane.number == 0) {
-      if (receiving_) end_receiving(stx::Code::superseded);
-      receiving_ = std::make_unique<StxReceiving>(setting_.limits, StxSetting::kPeer, disk_,
-                                                  setting_.engine, setting_.book, Dice(5), now_);
-      receiving_of_ = lane.server.opening->client.transfer;
-      receiving_->add(lane);
-    } else if (receiving_ && receiving_of_ == lane.server.opening->client.transfer) {
-      receiving_->lane_opened(lane, now_);
-    } else {
-      return close(lane, false);
-    }
+  if (!lane.server.opening) {
+    const auto is_done = lane.server.shake(lane.down, now_);
+    if (!is_done) return close(lane, false);
+    if (!*is_done) return;
+    if (!opened_at_server(lane)) return close(lane, false);
   }
   while (lane.server.is_up()) {
-    const auto size = StxLane::whole_frame(lane.server.inbox, stx::Side::client);
+    const auto size = lane.server.whole_frame(stx::Side::client);
     if (!size || !receiving_) return close(lane, false);
     if (*size == 0) return;
     const bool is_good =
-        receiving_->handle_frame(lane, MutableBytes(lane.server.inbox).first(*size), now_);
-    lane.server.used(*size);
+        receiving_->handle_frame(lane, lane.server.inbox.rest().first(*size), now_);
+    lane.server.inbox.take(*size);
     settle();
     if (!is_good) return close(lane, false);
   }
 }
 
+bool StxPlay::opened_at_server(StxLane& lane) {
+  const stx::TransferId& transfer = lane.server.opening->client.transfer;
+  if (lane.number == 0) {
+    if (receiving_) end_receiving(stx::Code::superseded);
+    receiving_ = std::make_unique<StxReceiving>(setting_.limits, StxSetting::kPeer, disk_,
+                                                setting_.engine, setting_.book, Dice(5), now_);
+    receiving_of_ = transfer;
+    receiving_->add(lane);
+    return true;
+  }
+  if (!receiving_ || receiving_of_ != transfer) return false;
+  receiving_->lane_opened(lane, now_);
+  return true;
+}
+
 void StxPlay::close(StxLane& lane, bool at_sender) {
   if (at_sender) {
     if (!lane.client.is_open) return;
-    lane.client.is_open = false;
-    lane.up.is_ended = true;
-    lane.down.is_deaf = true;
-    lane.down.drop_all();
+    lane.close(true);
     if (lane.client.opening && sending_->has_session()) {
       sending_->lane_ended(lane.number, now_);
     }
     return;
   }
   if (!lane.server.is_open) return;
-  lane.server.is_open = false;
-  lane.down.is_ended = true;
-  lane.up.is_deaf = true;
-  lane.up.drop_all();
+  lane.close(false);
   if (receiving_ && receiving_->find(lane.number) == &lane) receiving_->lane_ended(lane, now_);
 }
 
@@ -394,12 +385,7 @@ void StxPlay::cut(StxLane& lane) {
 
 void StxPlay::crash() {
   receiving_.reset();
-  for (const auto& lane : lanes_) {
-    lane->server.is_open = false;
-    lane->down.is_ended = true;
-    lane->up.is_deaf = true;
-    lane->up.drop_all();
-  }
+  for (const auto& lane : lanes_) lane->close(false);
   Dice dice(9);
   for (auto& [name, file] : disk_) file.crash(dice);
 }
@@ -416,25 +402,21 @@ void StxPlay::end_receiving(std::optional<stx::Code> code) {
 }
 
 std::optional<TimePoint> StxPlay::earliest() const {
-  std::optional<TimePoint> first = sending_->deadline();
-  const auto sooner = [&first](std::optional<TimePoint> when) {
-    if (when && (!first || *when < *first)) first = when;
-  };
-  if (receiving_) sooner(receiving_->deadline());
+  Earliest first;
+  first.consider(sending_->deadline());
+  if (receiving_) first.consider(receiving_->deadline());
   for (const auto& lane : lanes_) {
     const bool is_waiting = (lane->client.is_open && !lane->client.opening) ||
                             (lane->server.is_open && !lane->server.opening);
-    if (is_waiting) sooner(lane->opened + setting_.limits.handshake_timeout);
+    if (is_waiting) first.consider(lane->opened + setting_.limits.handshake_timeout);
   }
-  return first;
+  return first.value();
 }
 
 void StxPlay::time_out() {
   now_ = std::max(now_, *earliest());
-  if (sending_->deadline() && *sending_->deadline() <= now_) sending_->timeout(now_);
-  if (receiving_ && receiving_->deadline() && *receiving_->deadline() <= now_) {
-    receiving_->timeout(now_);
-  }
+  fire(*sending_, now_);
+  if (receiving_) fire(*receiving_, now_);
   for (const auto& lane : lanes_) {
     if (now_ - lane->opened < setting_.limits.handshake_timeout) continue;
     if (!lane->client.opening) close(*lane, true);
@@ -490,8 +472,7 @@ void StxPlay::settle() {
 }
 
 void StxPlay::sweep() {
-  std::erase_if(lanes_,
-                [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
+  std::erase_if(lanes_, [](const auto& lane) { return lane->is_closed(); });
 }
 
 void StxPlay::end_sending() {

@@ -2,8 +2,7 @@
 
 #include "sealine/stx/handshake.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/pipe.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
@@ -51,18 +50,16 @@ constexpr const char* kNames[] = {
 static_assert(std::size(kNames) == static_cast<std::size_t>(What::count_));
 
 /// What happens, on which lane, and at the sender (to it, for frames) or the receiver.
-struct Action {
+struct LaneAction {
   What what;
   std::uint8_t lane;
   bool at_sender;
 
-  static Action from(std::uint8_t code) {
+  static LaneAction from(std::uint8_t code) {
     return {static_cast<What>(code / 4), static_cast<std::uint8_t>(code / 2 % 2), code % 2 == 1};
   }
 };
 
-constexpr std::size_t kInFlight = 4;
-constexpr unsigned kTamperings = 2;  // of one path
 constexpr unsigned kCuts = 2;
 constexpr std::size_t kLanes = 2;
 
@@ -91,18 +88,14 @@ class StxPlay {
 
   void dial(std::uint8_t number);
 
-  template <class Handshake>
-  static void say(Handshake& handshake, Pipe& pipe) {
-    ByteArray<512> out{};
-    const std::size_t written = handshake.poll_transmit(out);
-    if (written != 0) pipe.write(ByteView(out).first(written));
-  }
-
   void deliver(StxLane& lane, bool at_sender);
   static void put_back(Pipe& pipe, const std::vector<Octets>& pieces);
   void hand_over(StxLane& lane, bool at_sender, ByteView bytes);
   void read_client(StxLane& lane);
+  /// Whether the connection stays open.
+  [[nodiscard]] bool opened_at_client(StxLane& lane);
   void read_server(StxLane& lane);
+  [[nodiscard]] bool opened_at_server(StxLane& lane);
   void close(StxLane& lane, bool at_sender);
   void cut(StxLane& lane);
   void crash();

@@ -2,7 +2,6 @@
 
 #include "sealine/stx/receiver.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/lane.hpp"

@@ -2,15 +2,14 @@
 
 #include "sealine/stx/sender.hpp"
 #include "sealine/stx/tree.hpp"
-#include "tests/sim/base/dice.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/lane.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <span>
@@ -238,6 +237,14 @@ void StxSending::item_over(const stx::ItemOver& over) {
   }
   require(over.code == stx::Code::root_differs && source.was_changed, "an item fails for a reason");
   if (++source.attempts >= kAttempts) source.failed = over.code;
+}
+
+void StxSending::print_sources() const {
+  for (const auto& source : sources) {
+    std::printf("    %s of %zu bytes: %s, durable %u, attempts %u\n", source.name.c_str(),
+                source.content.size(), source.is_done ? "done" : "not done", source.durable,
+                source.attempts);
+  }
 }
 
 }  // namespace sealine::sim

@@ -2,8 +2,6 @@
 
 #include "sealine/stx/sender.hpp"
 #include "sealine/stx/tree.hpp"
-#include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/violation.hpp"
 #include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/lane.hpp"
@@ -105,6 +103,9 @@ class StxSending final : public stx::ZeroRuns {
   [[nodiscard]] std::vector<stx::ItemId> take_finished() { return std::exchange(finished_, {}); }
 
   [[nodiscard]] std::uint32_t zero_blocks(stx::ItemId item, std::uint32_t block) override;
+
+  /// A line for each, for a person who looks at a failure.
+  void print_sources() const;
 
   std::vector<StxSource> sources;
   std::map<stx::ItemId, Item> items;

@@ -3,8 +3,6 @@
 #include "sealine/stx/handshake.hpp"
 #include "tests/sim/base/content.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/toy_engine.hpp"
-#include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/receiving.hpp"
 #include "tests/sim/stx/sending.hpp"

@@ -1,8 +1,6 @@
 #pragma once
 
 #include "sealine/stx/handshake.hpp"
-#include "tests/sim/base/content.hpp"
-#include "tests/sim/base/dice.hpp"
 #include "tests/sim/base/toy_engine.hpp"
 #include "tests/sim/base/watching_engine.hpp"
 #include "tests/sim/stx/disk.hpp"

@@ -3,10 +3,11 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stx/handshake.hpp"
 #include "tests/sim/base/dice.hpp"
+#include "tests/sim/base/keys.hpp"
 #include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/runner.hpp"
+#include "tests/sim/base/timers.hpp"
 #include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/world.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
@@ -21,6 +22,7 @@
 #include <cstdio>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +31,7 @@ namespace sealine::sim {
 
 StxWorld::StxWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner,
                    const Keys& keys)
-    : keys_(keys), dice_(seed), rng_(mix(seed) ^ 0x57c), engine_(inner, book_), events_(events) {
+    : World(seed, 0x57c, events, inner), keys_(keys) {
   draw_rates(seed);
   auto config = std::make_shared<stx::ServerHandshakeConfig>();
   for (std::size_t i = 0; i < kPeers; ++i) config->psks.push_back(keys.psks[i]);
@@ -37,34 +39,21 @@ StxWorld::StxWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inn
   server_ = config;
 }
 
-RunResult StxWorld::run() {
-  for (; counts_.events < events_; ++counts_.events) step();
-  if (rates_.is_liveness) settle();
-  for (auto& peer : peers_) count(*peer);
-  return {.trace = trace_.value(),
-          .events = counts_.events,
-          .counts = {{"sessions", counts_.sessions},
-                     {"lanes", counts_.lanes},
-                     {"sources delivered", counts_.delivered},
-                     {"given up", counts_.given_up},
-                     {"blocks", counts_.blocks},
-                     {"proved", counts_.proved},
-                     {"damaged", counts_.damaged},
-                     {"crashes", counts_.crashes},
-                     {"keys", book_.count()}}};
-}
-
 void StxWorld::draw_rates(std::uint64_t seed) {
   rates_.is_liveness = seed % 3 == 0;
-  rates_.tamper_permille = static_cast<unsigned>(dice_.pick({0, 0, 4, 16}));
-  rates_.cut_permille = static_cast<unsigned>(dice_.pick({0, 3, 10}));
-  rates_.stall_permille = static_cast<unsigned>(dice_.pick({0, 0, 1, 5}));
-  rates_.crash_permille = static_cast<unsigned>(dice_.pick({0, 0, 2, 5}));
-  rates_.change_permille = static_cast<unsigned>(dice_.pick({0, 0, 3, 12}));
-  rates_.rot_permille = static_cast<unsigned>(dice_.pick({0, 0, 3, 20}));
-  rates_.tick_percent = static_cast<unsigned>(dice_.pick({2, 8, 20}));
-  rates_.lanes = dice_.between(1, 4);
-  rates_.capacity = static_cast<std::size_t>(dice_.pick({20'000, 65'536, 300'000}));
+  rates_.tamper_permille = dice_.pick<unsigned>({0, 0, 4, 16});
+  rates_.cut_permille = dice_.pick<unsigned>({0, 3, 10});
+  rates_.stall_permille = dice_.pick<unsigned>({0, 0, 1, 5});
+  rates_.crash_permille = dice_.pick<unsigned>({0, 0, 2, 5});
+  change_permille_ = dice_.pick<unsigned>({0, 0, 3, 12});
+  rot_permille_ = dice_.pick<unsigned>({0, 0, 3, 20});
+  rates_.longest_stall_ms = 60'000;
+  rates_.spared_percent = 20;
+  rates_.pause_percent = 20;
+  rates_.dials = 100;
+  rates_.tick_percent = dice_.pick<unsigned>({2, 8, 20});
+  lanes_ = dice_.between(1, 4);
+  rates_.capacity = dice_.pick<std::size_t>({20'000, 65'536, 300'000});
   limits_.window_bytes =
       dice_.chance(50) ? stx::kWindowBytes : dice_.between(2, 12) * StxSource::kBlock;
   if (rates_.is_liveness || dice_.chance(50)) {
@@ -73,50 +62,28 @@ void StxWorld::draw_rates(std::uint64_t seed) {
   }
 }
 
-void StxWorld::step() {
-  std::size_t roll = dice_.below(1000);
-  const auto happens = [&roll](unsigned permille) {
-    if (roll < permille) return true;
-    roll -= permille;
-    return false;
-  };
-  if (happens(rates_.tamper_permille)) return tamper();
-  if (happens(rates_.cut_permille)) return cut();
-  if (happens(rates_.stall_permille)) return stall();
-  if (happens(rates_.crash_permille)) return crash();
-  if (happens(rates_.change_permille)) return change();
-  if (happens(rates_.rot_permille)) return rot();
-  if (peers_.empty() || (peers_.size() < kPeers && dice_.chance(2))) return arrive();
-  if (dice_.chance(rates_.tick_percent)) return tick();
+bool StxWorld::is_time_to_open() {
+  return peers_.empty() || (peers_.size() < kPeers && dice_.chance(2));
+}
+
+void StxWorld::take_turn() {
   StxPeer& peer = *peers_[dice_.below(peers_.size())];
   if (peer.lanes.empty()) return tick();
   StxLane& lane = *peer.lanes[dice_.below(peer.lanes.size())];
   const std::size_t what = dice_.below(20);
   if (what < 9) {
-    to_server(peer, lane, draw_count(lane.up.size()), false);
+    to_server(peer, lane, draw_piece(lane.up.size(), {30, 20'000}), false);
   } else if (what < 17) {
-    to_client(peer, lane, draw_count(lane.down.size()), false);
+    to_client(peer, lane, draw_piece(lane.down.size(), {30, 20'000}), false);
   } else if (what < 19) {
     work();
-  } else if (peer.sending->has_session() && peer.lanes.size() < rates_.lanes && may_dial()) {
+  } else if (peer.sending->has_session() && peer.lanes.size() < lanes_ && may_dial()) {
     dial(peer);
   }
   look_at(peer);
 }
 
-std::size_t StxWorld::draw_count(std::size_t there) {
-  switch (dice_.below(6)) {
-    case 0:
-      return std::min<std::size_t>(there, dice_.between(1, 30));
-    case 1:
-      return std::min<std::size_t>(there, dice_.between(1, 20'000));
-    default:
-      return there;
-  }
-}
-
-void StxWorld::arrive() {
-  note(1, 0);
+void StxWorld::open() {
   // Each is known by its key; a stranger now and then.
   std::size_t psk = dice_.chance(4) ? kPeers : dice_.below(kPeers);
   if (std::ranges::any_of(peers_, [&](const auto& one) { return one->psk == psk; })) {
@@ -134,19 +101,9 @@ void StxWorld::arrive() {
   peers_.push_back(std::move(peer));
 }
 
-void StxWorld::tick() {
-  note(2, 0);
-  Duration by = std::chrono::microseconds(dice_.between(1, 3000));
-  if (dice_.chance(20)) by = std::chrono::milliseconds(dice_.between(1, 400));
-  if (dice_.chance(1) && !rates_.is_liveness) by = std::chrono::seconds(dice_.between(1, 40));
-  now_ += by;
-  pass();
-}
-
 void StxWorld::pass() {
   for (auto& peer : peers_) {
-    const auto deadline = peer->sending->deadline();
-    if (deadline && *deadline <= now_) peer->sending->timeout(now_);
+    fire(*peer->sending, now_);
     for (auto& lane : peer->lanes) {
       if (now_ - lane->opened < limits_.handshake_timeout) continue;
       if (!lane->server.opening && lane->server.is_open) close_server(*lane);
@@ -159,12 +116,8 @@ void StxWorld::pass() {
       dial(*peer);
     }
   }
-  for (auto& session : sessions_) {
-    const auto deadline = session.receiving->deadline();
-    if (deadline && *deadline <= now_) session.receiving->timeout(now_);
-  }
+  for (auto& session : sessions_) fire(*session.receiving, now_);
   for (auto& peer : peers_) look_at(*peer);
-  collect();
 }
 
 void StxWorld::work() {
@@ -188,8 +141,7 @@ void StxWorld::dial(StxPeer& peer) {
   auto lane = std::make_unique<StxLane>();
   lane->number = number;
   lane->opened = now_;
-  lane->up.capacity = rates_.capacity;
-  lane->down.capacity = rates_.capacity;
+  lane->set_capacity(rates_.capacity);
   auto client = stx::ClientHandshake::create(
       keys_.psks[peer.psk], {.lane = number, .transfer = peer.transfer}, engine_, rng_, {});
   require(client.has_value(), "a sender can be made");
@@ -203,7 +155,7 @@ void StxWorld::serve(StxLane& lane) {
   auto server = stx::ServerHandshake::create(server_, nonces_, engine_, rng_, {});
   require(server.has_value(), "a receiver can be made");
   lane.server.handshake.emplace(std::move(*server));
-  say(*lane.server.handshake, lane.down);
+  lane.server.say(lane.down);
 }
 
 void StxWorld::to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always) {
@@ -213,15 +165,19 @@ void StxWorld::to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool i
   if (!lane.server.is_open) return pipe.drop_all();
   trace_.add(pipe.front(std::min<std::size_t>(count, 64)));
   lane.server.take_from(pipe, count);
-  if (!lane.server.opening) shake_server(peer, lane);
+  if (!lane.server.opening) {
+    const auto is_done = lane.server.shake(lane.down, now_);
+    if (!is_done) return close_server(lane);
+    if (*is_done) opened_at_server(peer, lane);
+  }
   while (lane.server.is_up()) {
-    const auto size = StxLane::whole_frame(lane.server.inbox, stx::Side::client);
+    const auto size = lane.server.whole_frame(stx::Side::client);
     StxSession* const session = session_of(lane);
     if (!size || session == nullptr) return close_server(lane);
     if (*size == 0) break;
     const bool is_good =
-        session->receiving->handle_frame(lane, MutableBytes(lane.server.inbox).first(*size), now_);
-    lane.server.used(*size);
+        session->receiving->handle_frame(lane, lane.server.inbox.rest().first(*size), now_);
+    lane.server.inbox.take(*size);
     session->receiving->pump(now_);
     judge(*session);
     if (!is_good) return close_server(lane);
@@ -230,31 +186,20 @@ void StxWorld::to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool i
   if (pipe.size() == 0 && pipe.is_ended) close_server(lane);
 }
 
-void StxWorld::shake_server(StxPeer& peer, StxLane& lane) {
-  while (lane.server.is_open && !lane.server.opening) {
-    std::size_t used = 0;
-    const auto progress = lane.server.handshake->handle_bytes(lane.server.inbox, now_, used);
-    if (!progress) return close_server(lane);
-    lane.server.consumed += used;
-    lane.server.used(used);
-    if (*progress == stx::HandshakeProgress::need_bytes) return;
-    say(*lane.server.handshake, lane.down);
-    if (*progress != stx::HandshakeProgress::done) continue;
-    lane.server.opening.emplace(std::move(*lane.server.handshake).take());
-    require(peer.is_known, "a stranger opens nothing");
-    require(lane.client.is_open || lane.client.handshake.has_value(),
-            "an attacker's bytes open nothing");
-    require(lane.server.consumed <= lane.up.good_bytes,
-            "no handshake that was changed on its way is taken as good");
-    require(lane.server.opening->psk_index == peer.psk, "a sender is known by its key");
-    join(peer, lane);
-  }
+void StxWorld::opened_at_server(StxPeer& peer, StxLane& lane) {
+  require(peer.is_known, "a stranger opens nothing");
+  require(lane.client.is_open || lane.client.handshake.has_value(),
+          "an attacker's bytes open nothing");
+  require(lane.server.consumed <= lane.up.good_bytes,
+          "no handshake that was changed on its way is taken as good");
+  require(lane.server.opening->psk_index == peer.psk, "a sender is known by its key");
+  join(peer, lane);
 }
 
 void StxWorld::join(StxPeer& peer, StxLane& lane) {
   const auto& said = lane.server.opening->client;
   require(said.lane == lane.number, "a lane has its number");
-  ++counts_.lanes;
+  ++sums_.lanes;
   if (lane.number != 0) {
     for (auto& session : sessions_) {
       if (session.peer == &peer && session.transfer == said.transfer) {
@@ -272,7 +217,7 @@ void StxWorld::join(StxPeer& peer, StxLane& lane) {
     sessions_[i].receiving->pump(now_);
     end(sessions_[i]);
   }
-  ++counts_.sessions;
+  ++sums_.sessions;
   sessions_.push_back({.receiving = std::make_unique<StxReceiving>(
                            limits_, peer.name, disk_, engine_, book_, Dice(dice_.next()), now_),
                        .peer = &peer,
@@ -287,52 +232,42 @@ void StxWorld::to_client(StxPeer& peer, StxLane& lane, std::size_t count, bool i
   if (!lane.client.is_open) return pipe.drop_all();
   trace_.add(pipe.front(std::min<std::size_t>(count, 64)));
   lane.client.take_from(pipe, count);
-  if (!lane.client.opening) shake_client(peer, lane);
+  if (!lane.client.opening) {
+    const auto is_done = lane.client.shake(lane.up, now_);
+    if (!is_done) return close_client(peer, lane);
+    if (*is_done) opened_at_client(peer, lane);
+  }
   while (lane.client.is_up()) {
-    const auto size = StxLane::whole_frame(lane.client.inbox, stx::Side::server);
+    const auto size = lane.client.whole_frame(stx::Side::server);
     if (!size) return close_client(peer, lane);
     if (*size == 0) break;
     const bool is_good =
-        peer.sending->handle_frame(lane, MutableBytes(lane.client.inbox).first(*size), now_);
+        peer.sending->handle_frame(lane, lane.client.inbox.rest().first(*size), now_);
     if (!lane.client.is_open) return;
-    lane.client.used(*size);
+    lane.client.inbox.take(*size);
     peer.sending->pump(peer.lanes, now_);
     if (!is_good) return close_client(peer, lane);
   }
   if (pipe.size() == 0 && pipe.is_ended) close_client(peer, lane);
 }
 
-void StxWorld::shake_client(StxPeer& peer, StxLane& lane) {
-  while (lane.client.is_open && !lane.client.opening) {
-    std::size_t used = 0;
-    const auto progress = lane.client.handshake->handle_bytes(lane.client.inbox, used);
-    if (!progress) return close_client(peer, lane);
-    lane.client.used(used);
-    lane.client.consumed += used;
-    if (*progress == stx::HandshakeProgress::need_bytes) return;
-    say(*lane.client.handshake, lane.up);
-    if (*progress != stx::HandshakeProgress::done) continue;
-    lane.client.opening.emplace(std::move(*lane.client.handshake).take());
-    require(peer.is_known, "a stranger opens nothing");
-    require(lane.client.consumed <= lane.down.good_bytes,
-            "no handshake that was changed on its way is taken as good");
-    if (lane.number == 0) {
-      peer.sending->begin(now_);
-    } else if (peer.sending->has_session()) {
-      peer.sending->lane_opened(lane.number, now_);
-    } else {
-      return close_client(peer, lane);
-    }
-    peer.sending->pump(peer.lanes, now_);
+void StxWorld::opened_at_client(StxPeer& peer, StxLane& lane) {
+  require(peer.is_known, "a stranger opens nothing");
+  require(lane.client.consumed <= lane.down.good_bytes,
+          "no handshake that was changed on its way is taken as good");
+  if (lane.number == 0) {
+    peer.sending->begin(now_);
+  } else if (peer.sending->has_session()) {
+    peer.sending->lane_opened(lane.number, now_);
+  } else {
+    return close_client(peer, lane);
   }
+  peer.sending->pump(peer.lanes, now_);
 }
 
 void StxWorld::close_server(StxLane& lane) {
   if (!lane.server.is_open) return;
-  lane.server.is_open = false;
-  lane.down.is_ended = true;
-  lane.up.is_deaf = true;
-  lane.up.drop_all();
+  lane.close(false);
   StxSession* const session = session_of(lane);
   if (session == nullptr) return;
   session->receiving->lane_ended(lane, now_);
@@ -341,10 +276,7 @@ void StxWorld::close_server(StxLane& lane) {
 
 void StxWorld::close_client(StxPeer& peer, StxLane& lane) {
   if (!lane.client.is_open) return;
-  lane.client.is_open = false;
-  lane.up.is_ended = true;
-  lane.down.is_deaf = true;
-  lane.down.drop_all();
+  lane.close(true);
   if (lane.client.opening && peer.sending->has_session()) {
     peer.sending->lane_ended(lane.number, now_);
     peer.sending->pump(peer.lanes, now_);
@@ -368,7 +300,7 @@ StxSession* StxWorld::session_of(const StxLane& lane) {
 }
 
 void StxWorld::end(StxSession& session) {
-  counts_.damaged += session.receiving->damaged;
+  sums_.damaged += session.receiving->damaged;
   const std::vector<StxLane*> lanes = session.receiving->lanes();
   const StxReceiving* const gone = session.receiving.get();
   std::erase_if(sessions_, [&](const StxSession& one) { return one.receiving.get() == gone; });
@@ -404,8 +336,7 @@ void StxWorld::look_at(StxPeer& peer) {
     }
     if (session.receiving->over()) end(session);
   }
-  std::erase_if(peer.lanes,
-                [](const auto& lane) { return !lane->client.is_open && !lane->server.is_open; });
+  std::erase_if(peer.lanes, [](const auto& lane) { return lane->is_closed(); });
 }
 
 void StxWorld::judge(StxSession& session) {
@@ -417,34 +348,37 @@ void StxWorld::judge(StxSession& session) {
 
 void StxWorld::judge_delivered(const StxPeer& peer, stx::ItemId item) {
   trace_.add(sim::judge_delivered(*peer.sending, item, peer.name, disk_));
-  ++counts_.delivered;
+  ++sums_.delivered;
 }
 
 void StxWorld::count(const StxPeer& peer) {
-  counts_.blocks += peer.sending->blocks_sent;
-  counts_.proved += peer.sending->resumed;
+  sums_.blocks += peer.sending->blocks_sent;
+  sums_.proved += peer.sending->resumed;
   for (const auto& source : peer.sending->sources) {
-    if (source.failed) ++counts_.given_up;
+    if (source.failed) ++sums_.given_up;
   }
 }
 
+bool StxWorld::is_over(const StxPeer& peer) const {
+  const bool has_session = std::ranges::any_of(
+      sessions_, [&](const StxSession& session) { return session.peer == &peer; });
+  const bool is_hopeless = !peer.is_known && peer.failures > 0;
+  return !peer.sending->has_session() && peer.lanes.empty() && !has_session &&
+         (peer.sending->is_done() || is_hopeless);
+}
+
 void StxWorld::collect() {
-  for (std::size_t i = 0; i < peers_.size();) {
-    StxPeer& peer = *peers_[i];
-    const bool is_idle = !peer.sending->has_session() && peer.lanes.empty() &&
-                         std::ranges::none_of(sessions_, [&](const StxSession& session) {
-                           return session.peer == &peer;
-                         });
-    const bool is_hopeless = !peer.is_known && peer.failures > 0;
-    if (is_idle && (peer.sending->is_done() || is_hopeless)) {
-      count(peer);
-      std::erase_if(disk_,
-                    [&](const auto& entry) { return entry.first.starts_with(peer.name + "/"); });
-      peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
+  take_away(
+      peers_, [this](const StxPeer& peer) { return is_over(peer); },
+      [this](const StxPeer& peer) {
+        count(peer);
+        std::erase_if(disk_,
+                      [&](const auto& entry) { return entry.first.starts_with(peer.name + "/"); });
+      });
+}
+
+void StxWorld::finish_all() {
+  for (auto& peer : peers_) count(*peer);
 }
 
 StxLane* StxWorld::any_lane() {
@@ -453,8 +387,24 @@ StxLane* StxWorld::any_lane() {
   return peer.lanes.empty() ? nullptr : peer.lanes[dice_.below(peer.lanes.size())].get();
 }
 
+std::optional<World::Target> StxWorld::draw_target() {
+  StxLane* const lane = any_lane();
+  if (lane == nullptr) return std::nullopt;
+  return Target{.up = &lane->up, .down = &lane->down};
+}
+
+bool StxWorld::other_fault(Roll& roll) {
+  if (roll.hits(change_permille_)) {
+    change();
+  } else if (roll.hits(rot_permille_)) {
+    rot();
+  } else {
+    return false;
+  }
+  return true;
+}
+
 void StxWorld::tamper() {
-  note(7, 0);
   StxLane* lane = any_lane();
   const StxLane* const other = any_lane();
   // Where something is on its way, if anywhere.
@@ -471,32 +421,8 @@ void StxWorld::tamper() {
   }
 }
 
-void StxWorld::stall() {
-  note(8, 0);
-  StxLane* const lane = any_lane();
-  if (lane == nullptr) return;
-  const Duration length = std::chrono::milliseconds(dice_.chance(10) ? dice_.between(1000, 60'000)
-                                                                     : dice_.between(1, 900));
-  if (dice_.chance(60)) lane->up.stalled_until = now_ + length;
-  if (dice_.chance(60)) lane->down.stalled_until = now_ + length;
-}
-
-void StxWorld::cut() {
-  note(9, 0);
-  StxLane* const lane = any_lane();
-  if (lane == nullptr) return;
-  const bool is_reset = dice_.chance(50);
-  for (Pipe* pipe : {&lane->up, &lane->down}) {
-    if (dice_.chance(20)) continue;  // one direction alone
-    if (is_reset) pipe->drop_all();
-    pipe->is_ended = true;
-    pipe->is_deaf = true;
-  }
-}
-
 void StxWorld::crash() {
-  note(10, 0);
-  ++counts_.crashes;
+  ++sums_.crashes;
   if (dice_.chance(30) && !peers_.empty()) {
     StxPeer& peer = *peers_[dice_.below(peers_.size())];
     for (auto& lane : peer.lanes) close_client(peer, *lane);
@@ -505,11 +431,8 @@ void StxWorld::crash() {
   }
   for (auto& peer : peers_) {
     for (auto& lane : peer->lanes) {
-      lane->server.is_open = false;
-      lane->down.is_ended = true;
+      lane->close(false);
       if (dice_.chance(50)) lane->down.drop_all();
-      lane->up.is_deaf = true;
-      lane->up.drop_all();
     }
   }
   sessions_.clear();
@@ -554,47 +477,46 @@ void StxWorld::rot() {
   }
 }
 
-void StxWorld::settle() {
+void StxWorld::calm() {
   for (auto& peer : peers_) {
-    for (auto& lane : peer->lanes) lane->up.stalled_until = lane->down.stalled_until = now_;
-  }
-  const TimePoint limit = now_ + kSettleTime;
-  while (!peers_.empty()) {
-    if (now_ > limit) {
-      for (const auto& peer : peers_) print(*peer);
-      throw Violation("all is delivered a minute after the last fault");
-    }
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-      StxPeer& peer = *peers_[i];
-      for (std::size_t k = 0; k < peer.lanes.size(); ++k) {
-        to_server(peer, *peer.lanes[k], peer.lanes[k]->up.size(), true);
-        to_client(peer, *peer.lanes[k], peer.lanes[k]->down.size(), true);
-      }
-    }
-    for (auto& session : sessions_) {
-      session.receiving->work_all(now_);
-      session.receiving->commit();
-      session.receiving->pump(now_);
-    }
-    now_ += 10ms;
-    pass();
+    for (auto& lane : peer->lanes) lane->go_on(now_);
   }
 }
 
-void StxWorld::print(const StxPeer& peer) {
-  std::printf("  %s: %s, %zu lanes, %u failures\n", peer.name.c_str(),
-              peer.sending->has_session() ? "in session" : "without a session", peer.lanes.size(),
-              peer.failures);
-  for (const auto& source : peer.sending->sources) {
-    std::printf("    %s of %zu bytes: %s, durable %u, attempts %u\n", source.name.c_str(),
-                source.content.size(), source.is_done ? "done" : "not done", source.durable,
-                source.attempts);
+void StxWorld::settle_turn() {
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    StxPeer& peer = *peers_[i];
+    for (std::size_t k = 0; k < peer.lanes.size(); ++k) {
+      to_server(peer, *peer.lanes[k], peer.lanes[k]->up.size(), true);
+      to_client(peer, *peer.lanes[k], peer.lanes[k]->down.size(), true);
+    }
+  }
+  for (auto& session : sessions_) {
+    session.receiving->work_all(now_);
+    session.receiving->commit();
+    session.receiving->pump(now_);
   }
 }
 
-void StxWorld::note(std::uint64_t what, std::uint64_t detail) {
-  trace_.add(what << 56U ^ detail << 32U ^
-             static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+void StxWorld::print() const {
+  for (const auto& peer : peers_) {
+    std::printf("  %s: %s, %zu lanes, %u failures\n", peer->name.c_str(),
+                peer->sending->has_session() ? "in session" : "without a session",
+                peer->lanes.size(), peer->failures);
+    peer->sending->print_sources();
+  }
+}
+
+World::Counts StxWorld::counts() const {
+  return {{"sessions", sums_.sessions},
+          {"lanes", sums_.lanes},
+          {"sources delivered", sums_.delivered},
+          {"given up", sums_.given_up},
+          {"blocks", sums_.blocks},
+          {"proved", sums_.proved},
+          {"damaged", sums_.damaged},
+          {"crashes", sums_.crashes},
+          {"keys", book_.count()}};
 }
 
 }  // namespace sealine::sim

@@ -3,10 +3,8 @@
 #include "sealine/crypto/engine.hpp"
 #include "sealine/stx/handshake.hpp"
 #include "tests/sim/base/dice.hpp"
-#include "tests/sim/base/pipe.hpp"
-#include "tests/sim/base/runner.hpp"
-#include "tests/sim/base/violation.hpp"
-#include "tests/sim/base/watching_engine.hpp"
+#include "tests/sim/base/keys.hpp"
+#include "tests/sim/base/world.hpp"
 #include "tests/sim/stx/disk.hpp"
 #include "tests/sim/stx/judge.hpp"
 #include "tests/sim/stx/lane.hpp"
@@ -18,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace sealine::sim {
@@ -25,52 +24,42 @@ namespace sealine::sim {
 using namespace std::chrono_literals;
 
 /// Senders and one receiver with its disk, over lanes that break, in virtual time.
-class StxWorld {
+class StxWorld final : public World {
  public:
   StxWorld(std::uint64_t seed, std::uint64_t events, crypto::Engine& inner, const Keys& keys);
-  RunResult run();
 
  private:
   static constexpr std::size_t kPeers = 3;  ///< whom the receiver knows
-  static constexpr Duration kSettleTime = 60s;
   static constexpr Duration kRetry = 250ms;
   static constexpr Duration kLongestRetry = 4s;
-
-  // --- what the seed decides
 
   void draw_rates(std::uint64_t seed);
 
   // --- events
 
-  void step();
-  std::size_t draw_count(std::size_t there);
+  [[nodiscard]] bool is_time_to_open() override;
   /// A sender comes, with files.
-  void arrive();
-  void tick();
-  /// What comes of the time that has passed.
-  void pass();
-
-  [[nodiscard]] bool may_dial() const { return rates_.is_liveness || dialed_ < rates_.dials; }
-
+  void open() override;
+  void take_turn() override;
   /// One block is written, or all of what was is made durable.
   void work();
+  void pass() override;
+  void collect() override;
+  [[nodiscard]] bool is_over(const StxPeer& peer) const;
+
+  [[nodiscard]] bool is_empty() const override { return peers_.empty(); }
 
   // --- connections
 
+  [[nodiscard]] bool may_dial() const { return rates_.is_liveness || dialed_ < rates_.dials; }
+
   void dial(StxPeer& peer);
   void serve(StxLane& lane);
-
-  template <class Handshake>
-  static void say(Handshake& handshake, Pipe& pipe) {
-    ByteArray<512> out{};
-    pipe.write(ByteView(out).first(handshake.poll_transmit(out)));
-  }
-
   void to_server(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always);
-  void shake_server(StxPeer& peer, StxLane& lane);
+  void opened_at_server(StxPeer& peer, StxLane& lane);
   void join(StxPeer& peer, StxLane& lane);
   void to_client(StxPeer& peer, StxLane& lane, std::size_t count, bool is_always);
-  void shake_client(StxPeer& peer, StxLane& lane);
+  void opened_at_client(StxPeer& peer, StxLane& lane);
   void close_server(StxLane& lane);
   void close_client(StxPeer& peer, StxLane& lane);
   void try_again(StxPeer& peer);
@@ -84,31 +73,29 @@ class StxWorld {
   void judge(StxSession& session);
   void judge_delivered(const StxPeer& peer, stx::ItemId item);
   void count(const StxPeer& peer);
-  /// Takes away senders that are done.
-  void collect();
 
   // --- faults
 
   StxLane* any_lane();
-  void tamper();
-  void stall();
-  void cut();
+  [[nodiscard]] std::optional<Target> draw_target() override;
+  void tamper() override;
   /// The receiver's process, or a sender's, is gone with all that it had in memory.
-  void crash();
+  void crash() override;
+  [[nodiscard]] bool other_fault(Roll& roll) override;
   /// A source is written to while it is sent.
   void change();
   /// Bits of a part rot, or the ledger is of another day.
   void rot();
 
-  // --- liveness
+  // --- the end
 
-  /// No more faults, and everything must arrive within kSettleTime.
-  void settle();
-  static void print(const StxPeer& peer);
-  void note(std::uint64_t what, std::uint64_t detail);
+  void calm() override;
+  void settle_turn() override;
+  void finish_all() override;
+  void print() const override;
+  [[nodiscard]] Counts counts() const override;
 
-  struct Counts {
-    std::uint64_t events = 0;
+  struct Sums {
     std::uint64_t sessions = 0;
     std::uint64_t lanes = 0;
     std::uint64_t delivered = 0;
@@ -120,15 +107,11 @@ class StxWorld {
   };
 
   const Keys& keys_;
-  Dice dice_;
   SourceMaker sources_{dice_};
-  DiceRng rng_;
-  KeyBook book_;
-  WatchingEngine engine_;
-  std::uint64_t events_;
-  Rates rates_;
+  unsigned change_permille_ = 0;
+  unsigned rot_permille_ = 0;
+  std::size_t lanes_ = 1;  ///< of a sender
   stx::Limits limits_;
-  TimePoint now_{std::chrono::hours(1)};
   std::shared_ptr<const stx::ServerHandshakeConfig> server_;
   stx::NonceMemory nonces_;
   StxDisk disk_;
@@ -136,8 +119,7 @@ class StxWorld {
   std::vector<StxSession> sessions_;
   std::size_t dialed_ = 0;
   std::uint64_t arrived_ = 0;
-  Trace trace_;
-  Counts counts_;
+  Sums sums_;
 };
 
 }  // namespace sealine::sim
