@@ -8,6 +8,7 @@
 #include <chrono>
 #include <deque>
 #include <random>
+#include <tuple>
 #include <vector>
 
 namespace sealine::stt::detail {
@@ -130,6 +131,79 @@ TEST(SttRingPool, KeepsNothingOnceASecondWasQuiet) {
   pool.handle_timeout(kStart + 2s);
   EXPECT_EQ(pool.kept_bytes(), 0U);
   EXPECT_FALSE(pool.poll_timeout());
+}
+
+// The runs of a set, lowest first.
+std::vector<Span> runs_of(SpanSet set) {
+  std::vector<Span> runs;
+  while (!set.is_empty()) {
+    runs.push_back(set.front());
+    set.drop_below(set.front().end);
+  }
+  return runs;
+}
+
+TEST(SttSpanSet, TakesARunOutWhereverItLies) {
+  SpanSet set;
+  for (const Span span :
+       {Span{.begin = 10, .end = 20}, Span{.begin = 30, .end = 40}, Span{.begin = 50, .end = 60}}) {
+    EXPECT_EQ(set.add(span), 10U);
+  }
+  const auto without = [&set](std::uint64_t begin, std::uint64_t end) {
+    SpanSet rest = set;
+    rest.remove({.begin = begin, .end = end});
+    return runs_of(rest);
+  };
+  const std::vector<Span> all{{10, 20}, {30, 40}, {50, 60}};
+  EXPECT_EQ(without(0, 10), all);
+  EXPECT_EQ(without(20, 30), all);
+  EXPECT_EQ(without(60, 99), all);
+  EXPECT_EQ(without(35, 35), all);
+  EXPECT_EQ(without(38, 32), all) << "a run of less than nothing";
+  EXPECT_EQ(without(33, 35), (std::vector<Span>{{10, 20}, {30, 33}, {35, 40}, {50, 60}}));
+  EXPECT_EQ(without(30, 35), (std::vector<Span>{{10, 20}, {35, 40}, {50, 60}}));
+  EXPECT_EQ(without(35, 40), (std::vector<Span>{{10, 20}, {30, 35}, {50, 60}}));
+  EXPECT_EQ(without(30, 40), (std::vector<Span>{{10, 20}, {50, 60}}));
+  EXPECT_EQ(without(15, 55), (std::vector<Span>{{10, 15}, {55, 60}}));
+  EXPECT_EQ(without(0, 99), std::vector<Span>{});
+}
+
+TEST(SttSpanSet, TakesAllRunsOfAnotherOut) {
+  SpanSet set;
+  EXPECT_EQ(set.add({.begin = 0, .end = 100}), 100U);
+  SpanSet other;
+  EXPECT_EQ(other.add({.begin = 10, .end = 20}), 10U);
+  EXPECT_EQ(other.add({.begin = 90, .end = 200}), 110U);
+  set.remove(other);
+  EXPECT_EQ(runs_of(set), (std::vector<Span>{{0, 10}, {20, 90}}));
+  set.remove(set);
+  EXPECT_TRUE(set.is_empty());
+  set.remove(other);
+  EXPECT_TRUE(set.is_empty());
+}
+
+TEST(SttSpanSet, GrowsByARunThatTouchesNoOther) {
+  SpanSet set;
+  EXPECT_TRUE(set.would_grow({.begin = 5, .end = 6}));
+  EXPECT_EQ(set.add({.begin = 10, .end = 20}), 10U);
+  EXPECT_EQ(set.add({.begin = 30, .end = 40}), 10U);
+  for (const auto& [begin, end, grows] : std::vector<std::tuple<int, int, bool>>{{0, 9, true},
+                                                                                 {0, 10, false},
+                                                                                 {12, 15, false},
+                                                                                 {20, 25, false},
+                                                                                 {20, 30, false},
+                                                                                 {21, 29, true},
+                                                                                 {25, 30, false},
+                                                                                 {40, 50, false},
+                                                                                 {41, 50, true},
+                                                                                 {0, 99, false}}) {
+    const Span span{.begin = static_cast<std::uint64_t>(begin),
+                    .end = static_cast<std::uint64_t>(end)};
+    EXPECT_EQ(set.would_grow(span), grows) << begin << " " << end;
+    SpanSet grown = set;
+    grown.add(span);
+    EXPECT_EQ(grown.size() > set.size(), grows) << begin << " " << end;
+  }
 }
 
 }  // namespace

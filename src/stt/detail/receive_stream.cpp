@@ -129,7 +129,10 @@ ReceiveStream::Added ReceiveStream::add_fragment(const DataBody& data, std::uint
     const auto& size = message->size;
     if (size && (end > *size || (data.message_end && end != *size)))
       return fault(CloseCode::stream);
-    if (message->there.size() >= kMaxGaps) return {.credit = 0, .fault = {}, .is_dropped = true};
+    if (message->there.size() >= kMaxGaps &&
+        message->there.would_grow({.begin = data.offset, .end = end})) {
+      return {.credit = 0, .fault = {}, .is_dropped = true};
+    }
   }
   if (data.message_end && end < highest) return fault(CloseCode::stream);
   if (mode_ == StreamMode::unordered) {
