@@ -177,10 +177,21 @@ struct Responder::Machine {
     return Reply{.reply_bytes = length, .established = std::nullopt};
   }
 
+  // The nonce decides the session id, the first of its bytes alone: where many workers share an
+  // address, they are made for an id that comes back to this one.
+  void draw_nonce(const Hello& hello, Response& response) {
+    rng.fill(response.nonce);
+    if (!config.session_ids) return;
+    const SessionId id = draw_session_id(*config.session_ids, engine, rng);
+    for (std::size_t i = 0; i < id.size(); ++i) {
+      response.nonce[i] = id[i] ^ hello.nonce[i] ^ hello.node_id[i] ^ config.node_id[i];
+    }
+  }
+
   Result<Reply> respond(const FrameView& frame, Hello hello, ByteView tlv, const Origin& origin,
                         TimePoint now, MutableBytes out) {
     Response response{.node_id = config.node_id};
-    rng.fill(response.nonce);
+    draw_nonce(hello, response);
     std::optional<crypto::SharedSecret> shared;
     if (hello.ephemeral) {
       const auto pair = crypto::KeyPair::generate(engine, rng);
@@ -190,7 +201,7 @@ struct Responder::Machine {
     }
     std::optional<KeySchedule> keys;
     do {  // until the id is free: a clash is one in 2^64, unless somebody seeks it
-      if (keys) rng.fill(response.nonce);
+      if (keys) draw_nonce(hello, response);
       keys.emplace(engine, config.seed_key, hello, response, shared ? &*shared : nullptr);
     } while (half_open.contains(keys->session_id()) || standing.contains(keys->session_id()));
     keys->seal_challenge(rng, response);

@@ -195,6 +195,25 @@ TEST(SttHandshake, BothEndsHaveTheSameKeysAndKnowEachOther) {
   }
 }
 
+// SPEC stt.md#session-ids
+TEST(SttHandshake, AWorkerChoosesIdsThatComeBackToIt) {
+  std::set<SessionId> seen;
+  for (std::uint8_t worker = 0; worker < 5; ++worker) {
+    Ends ends;
+    ends.config_r.session_ids =
+        SessionIdPlan{.key = SteeringKey(), .server_id = 9, .worker = worker, .workers = 5};
+    for (int i = 0; i < 4; ++i) {
+      const auto [initiator, responder] = whole(ends);
+      ASSERT_TRUE(initiator && responder);
+      EXPECT_EQ(initiator->session_id, responder->session_id);
+      EXPECT_EQ(worker_of(initiator->session_id, 5), worker);
+      EXPECT_TRUE(seen.insert(initiator->session_id).second);
+      EXPECT_EQ(to_hex(initiator->initiator_key.expose()),
+                to_hex(responder->initiator_key.expose()));
+    }
+  }
+}
+
 TEST(SttHandshake, AnotherSeedGetsNoAnswer) {
   Ends ends;
   ends.config_i.seed_key = *stc::seed_key(*ends.engine, Bytes(32, 9));

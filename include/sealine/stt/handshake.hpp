@@ -9,6 +9,7 @@
 #include "sealine/stc/stc.hpp"
 #include "sealine/stt/frame.hpp"
 #include "sealine/stt/keys.hpp"
+#include "sealine/stt/session_ids.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -52,6 +53,8 @@ struct HandshakeConfig {
   bool ephemeral = true;          ///< initiator: offers forward secrecy
   bool demand_ephemeral = false;  ///< responder: refuses a HELLO without
   HandshakeLimits limits;
+  /// Responder: how ids are chosen where workers or servers share an address; none: at random.
+  std::optional<SessionIdPlan> session_ids;
 };
 
 /// A finished handshake: what a session begins with.
