@@ -115,5 +115,18 @@ TEST_F(StcTest, WhatIsAlteredDoesNotOpen) {
   EXPECT_FALSE(stc.decrypt(sealed.ciphertext, ByteView(sealed.metadata).first(32), context));
 }
 
+TEST_F(StcTest, AStreamOpensByItsMetadataAlone) {
+  auto stc = *Stc::create(*engine_, rng_, seed_);
+  const ByteArray<8> session{1};
+  const StreamContext sender = stc.create_stream_context(session, 3);
+  const Bytes metadata = test::copy_of(sender.metadata());
+  EXPECT_TRUE(stc.open_stream_context(session, 3, metadata));
+  EXPECT_FALSE(stc.open_stream_context(session, 3, {}));
+  EXPECT_FALSE(stc.open_stream_context(session, 3, ByteView(metadata).first(metadata.size() - 1)));
+  Bytes other = metadata;
+  other[0] ^= 1U;
+  EXPECT_FALSE(stc.open_stream_context(session, 3, other)) << "another version";
+}
+
 }  // namespace
 }  // namespace sealine::stc

@@ -302,5 +302,87 @@ TEST(WebSocket, AnEndWithoutCloseIsAbnormal) {
   EXPECT_EQ(closed->code, close_code::kAbnormal);
 }
 
+// SPEC websocket.md#frames
+TEST(WebSocket, CloseCodesAreThoseOfTheRfcAndOfApplications) {
+  for (unsigned code = 0; code < 6000; ++code) {
+    const bool may_be_sent = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+                             (code >= 3000 && code <= 4999);
+    const Bytes frame{0x88, 2, static_cast<std::uint8_t>(code >> 8U),
+                      static_cast<std::uint8_t>(code & 0xFFU)};
+    ASSERT_EQ(seen_by(Role::client, to_hex(frame)).events,
+              (std::vector<std::string>{"c " + std::to_string(may_be_sent ? code : 1002U) + " "}));
+  }
+}
+
+// SPEC websocket.md#frames
+TEST(WebSocket, TextIsSentWhileTheConnectionIsOpen) {
+  test::SeededRng rng(1);
+  Connection server(Role::server, {}, rng, kStart);
+  server.send_text("h\xc3\xa9");
+  Seen seen;
+  drain(server, seen);
+  EXPECT_EQ(seen.written, "810368c3a9");
+  server.close(1000, "", kStart);
+  server.send_text("late");
+  server.close(1001, "again", kStart);
+  Seen closing;
+  drain(server, closing);
+  EXPECT_EQ(closing.written, "880203e8");
+}
+
+// SPEC websocket.md#frames
+TEST(WebSocket, PongsAreReadOver) {
+  EXPECT_TRUE(seen_by(Role::client, "8a00").events.empty());
+  EXPECT_TRUE(seen_by(Role::client, "8a0548656c6c6f").written.empty());
+}
+
+// SPEC websocket.md#frames
+TEST(WebSocket, PingsAreAServersOwnAndAnswersKeepItQuiet) {
+  test::SeededRng rng(1);
+  Connection client(Role::client, {}, rng, kStart);
+  EXPECT_FALSE(client.poll_timeout());
+  EXPECT_FALSE(client.handle_timeout(kStart + std::chrono::hours(1)));
+  ConnectionConfig silent;
+  silent.ping_after = Duration{};
+  Connection never(Role::server, silent, rng, kStart);
+  EXPECT_FALSE(never.poll_timeout());
+  EXPECT_FALSE(never.handle_timeout(kStart + std::chrono::hours(1)));
+
+  Connection server(Role::server, {}, rng, kStart);
+  for (TimePoint now = kStart + std::chrono::seconds(20); now < kStart + std::chrono::hours(1);
+       now += std::chrono::seconds(20)) {
+    EXPECT_FALSE(server.handle_timeout(now - std::chrono::milliseconds(1)));
+    Seen seen;
+    drain(server, seen);
+    EXPECT_TRUE(seen.written.empty());
+    EXPECT_FALSE(server.handle_timeout(now));
+    drain(server, seen);
+    EXPECT_EQ(seen.written, "8900");
+    Bytes pong = from_hex("8a8000000000");
+    EXPECT_FALSE(server.handle_bytes(pong, now).event);
+  }
+}
+
+// SPEC websocket.md#frames
+TEST(WebSocket, WhatIsOverStaysSo) {
+  test::SeededRng rng(1);
+  Connection server(Role::server, {}, rng, kStart);
+  ASSERT_TRUE(server.handle_end_of_stream(kStart));
+  EXPECT_FALSE(server.handle_end_of_stream(kStart));
+  EXPECT_FALSE(server.handle_timeout(kStart + std::chrono::hours(1)));
+  EXPECT_FALSE(server.poll_timeout());
+  Bytes message = from_hex("818537fa213d7f9f4d5158");
+  EXPECT_FALSE(server.handle_bytes(message, kStart).event);
+
+  // A fault behind our own Close writes no second one.
+  Connection closing(Role::server, {}, rng, kStart);
+  closing.close(1000, "", kStart);
+  Seen seen;
+  drain(closing, seen);
+  feed(closing, from_hex("8300"), seen);
+  EXPECT_EQ(seen.events, (std::vector<std::string>{"c 1002 "}));
+  EXPECT_EQ(seen.written, "880203e8");
+}
+
 }  // namespace
 }  // namespace sealine::websocket

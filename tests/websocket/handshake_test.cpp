@@ -203,5 +203,71 @@ TEST(WebSocketClient, TakesItsOwnServersAnswerAndNoOther) {
   EXPECT_EQ(client.body(), "hello");
 }
 
+// SPEC websocket.md#handshake
+TEST(WebSocketServer, RequestLinesHaveThreePartsAndHeadersAreTokensAndPrintable) {
+  const std::pair<std::string, int> rows[] = {
+      {request("", "", "GET"), 400},
+      {request("", "", "GET HTTP/1.1"), 400},
+      {request("", "", "GET /a b HTTP/1.1"), 400},
+      {request("", "", "HEAD /stt HTTP/1.1"), 405},
+      {request("", "Content-Length: 0\r\n"), 101},
+      {request("", "Content-Length: 0\r\nContent-Length: 0\r\n"), 400},
+      {request("", "Tab: a\tb\r\n"), 101},
+      {request("", "Delete: a\x7f\r\n"), 400},
+      {request("", "Empty:\r\n"), 101},
+      {request("", "Blank: \t \r\n"), 101},
+      {request("", ": no name\r\n"), 400},
+      {request("", "Na(me: x\r\n"), 400},
+      {request("", "Name09-_~: x\r\n"), 101},
+      {request("Upgrade", "Upgrade: h2c, WebSocket\r\n"), 101},
+      {request("Connection", "Connection:\r\n"), 400},
+      {request("Connection", "Connection: keep-alive,\r\n"), 400},
+  };
+  for (const auto& [text, expected] : rows) EXPECT_EQ(status(judge(text)), expected) << text;
+}
+
+// SPEC websocket.md#handshake
+TEST(WebSocketServer, SaysWhichSubprotocolItChose) {
+  const ServerPolicy policy;
+  ServerHandshake handshake(policy);
+  std::size_t consumed = 0;
+  ASSERT_EQ(handshake.handle_bytes(as_bytes(request("", "Sec-WebSocket-Protocol: x, stt.v1\r\n")),
+                                   consumed),
+            ServerHandshake::Outcome::accepted);
+  EXPECT_EQ(handshake.subprotocol(), "stt.v1");
+}
+
+// SPEC websocket.md#handshake
+TEST(WebSocketClient, TakesAnAnswerOfHttpAndOnlyItsOwnSubprotocol) {
+  test::SeededRng rng(1);
+  const auto takes = [&](std::string_view from, std::string_view to, std::string_view offered) {
+    ClientHandshake client("localhost", "/stt", offered, rng);
+    std::string answer = judge(client.request()).response;
+    answer.replace(answer.find(from), from.size(), to);
+    std::size_t consumed = 0;
+    const auto done = client.handle_bytes(as_bytes(answer), consumed);
+    if (!done) {
+      EXPECT_EQ(done.error(), Error{Errc::not_this_protocol}) << to;
+    }
+    return done.has_value();
+  };
+  EXPECT_TRUE(takes("101 Switching Protocols", "101", "stt.v1"));
+  EXPECT_TRUE(takes("Sec-WebSocket-Protocol: stt.v1\r\n", "", "stt.v1")) << "its right";
+  EXPECT_FALSE(takes("HTTP/1.1", "HTTP/1.0", "stt.v1"));
+  EXPECT_FALSE(takes("HTTP/1.1 101 Switching Protocols", "HTTP/1.1 10", "stt.v1"));
+  EXPECT_FALSE(takes("HTTP/1.1 101", "HTTP/1.1 1o1", "stt.v1"));
+  EXPECT_FALSE(takes("HTTP/1.1 101", "HTTP/1.1 /01", "stt.v1"));
+  EXPECT_FALSE(takes("Upgrade: websocket", "Upgrade websocket", "stt.v1")) << "no header";
+  EXPECT_FALSE(takes("\r\n\r\n", "\r\nSec-WebSocket-Protocol: stt.v1\r\n\r\n", ""))
+      << "nobody asked for one";
+  EXPECT_FALSE(takes("\r\n\r\n", "\r\nSec-WebSocket-Protocol: stt.v1\r\n\r\n", "stt.v1"))
+      << "twice";
+
+  ClientHandshake client("localhost", "/stt", "stt.v1", rng);
+  std::size_t consumed = 0;
+  EXPECT_EQ(client.handle_bytes(as_bytes(std::string(kMaxHeadBytes, 'x')), consumed),
+            fail(Errc::value_too_large));
+}
+
 }  // namespace
 }  // namespace sealine::websocket
