@@ -482,5 +482,91 @@ TEST(ScpChannel, knows_who_is_at_the_other_end) {
   EXPECT_EQ(pair.client->id(), pair.server->id());
 }
 
+// SPEC scp.md#handshake
+TEST(ScpChannel, response_that_is_not_right_ends_it_in_silence) {
+  for (const bool is_resumed : {false, true}) {
+    Pair pair(Mode::mutual, is_resumed);
+    if (is_resumed) {
+      pair.connect();
+      pair.cut();
+      ASSERT_TRUE(pair.client->begin_connection(pair.now));
+    } else {
+      pair.client.emplace(
+          ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+    }
+    pair.dial();
+    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+    pair.serve_handshake();
+    pair.down.back() ^= 1;
+    EXPECT_EQ(pair.client->handle_bytes(pair.down, pair.now), pair.down.size());
+    Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+    EXPECT_TRUE(pair.up.empty());
+    if (is_resumed) {  // somebody else's answer costs an attempt
+      EXPECT_EQ(pair.client->state(), State::lost);
+    } else {
+      ASSERT_TRUE(pair.client->outcome());
+      EXPECT_EQ(pair.client->outcome()->code, Code::authentication);
+    }
+  }
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, close_before_it_is_open_is_over_at_once) {
+  Pair pair;
+  pair.client.emplace(
+      ChannelEnd::connect(pair.client_config, *pair.engine, pair.rng, pair.now).value());
+  pair.client->close(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->code, Code::normal);
+  EXPECT_EQ(pair.client->outcome()->unknown, 0U);
+}
+
+// SPEC scp.md#codes
+TEST(ScpChannel, connection_that_ends_before_the_answer_to_close_changes_nothing) {
+  Pair pair(Mode::mutual, true);
+  pair.connect();
+  pair.client->close(pair.now);
+  Pair::drain(*pair.client, pair.up, pair.now, pair.buffer_bytes);
+  pair.server->handle_bytes(pair.up, pair.now);
+  EXPECT_EQ(pair.server->state(), State::answering);
+  EXPECT_EQ(pair.server->send(text("late")).error().code, Errc::not_encrypted);
+  pair.server->handle_disconnected(pair.now);
+  ASSERT_TRUE(pair.server->outcome());
+  EXPECT_EQ(pair.server->outcome()->code, Code::normal);
+  EXPECT_TRUE(pair.server->outcome()->by_peer);
+}
+
+// SPEC scp.md#messages
+TEST(ScpChannel, ends_once_and_counts_no_end_among_the_unknown) {
+  Pair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.client->send(text("a")));
+  pair.client->end(pair.now);
+  pair.client->end(pair.now);
+  EXPECT_EQ(pair.client->sent(), 2U);
+  EXPECT_FALSE(pair.client->can_send());
+  pair.client->handle_disconnected(pair.now);
+  ASSERT_TRUE(pair.client->outcome());
+  EXPECT_EQ(pair.client->outcome()->unknown, 1U);
+  pair.client->end(pair.now);
+  EXPECT_EQ(pair.client->sent(), 2U);
+}
+
+// SPEC scp.md#rotation
+TEST(ScpChannel, close_is_clean_in_the_midst_of_a_rotation) {
+  Pair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.client->send(text("a")));
+  pair.client->close(pair.now);
+  ASSERT_EQ(pair.client->state(), State::closing);
+  pair.client->rotate();
+  pair.settle();
+  EXPECT_EQ(take_all(*pair.server).size(), 1U);
+  ASSERT_TRUE(pair.server->outcome());
+  EXPECT_EQ(pair.server->outcome()->code, Code::normal);
+  pair.client->handle_disconnected(pair.now);
+  EXPECT_EQ(pair.client->outcome()->unknown, 0U);
+}
+
 }  // namespace
 }  // namespace sealine::scp

@@ -260,6 +260,7 @@ TEST(WebSocketClient, TakesAnAnswerOfHttpAndOnlyItsOwnSubprotocol) {
   EXPECT_FALSE(takes("Upgrade: websocket", "Upgrade websocket", "stt.v1")) << "no header";
   EXPECT_FALSE(takes("\r\n\r\n", "\r\nSec-WebSocket-Protocol: stt.v1\r\n\r\n", ""))
       << "nobody asked for one";
+  EXPECT_FALSE(takes("\r\n\r\n", "\r\nSec-WebSocket-Protocol:\r\n\r\n", ""));
   EXPECT_FALSE(takes("\r\n\r\n", "\r\nSec-WebSocket-Protocol: stt.v1\r\n\r\n", "stt.v1"))
       << "twice";
 
