@@ -115,6 +115,8 @@ std::optional<std::size_t> Endpoint::datagram_buffer_bytes() const {
   return core_->datagram_buffer_bytes();
 }
 
+WorkerStatistics Endpoint::workers() const { return core_->workers(); }
+
 void Endpoint::on_request(Pages pages) { core_->on_request(std::move(pages)); }
 
 void Endpoint::on_failure(Observer observer) { core_->on_failure(std::move(observer)); }
@@ -138,14 +140,14 @@ void Endpoint::start_connect(const CorePtr& core, const Url& url, Given done) {
 
 Session& Session::operator=(Session&& other) noexcept {
   if (this != &other) {
-    if (core_) core_->abandon();
+    if (core_) core_->let_go();
     core_ = std::move(other.core_);
   }
   return *this;
 }
 
 Session::~Session() {
-  if (core_) core_->abandon();
+  if (core_) core_->let_go();
 }
 
 Session::executor_type Session::get_executor() const noexcept { return core_->executor(); }
@@ -197,7 +199,7 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 Stream::~Stream() { abandon(); }
 
 void Stream::abandon() noexcept {
-  if (core_) core_->abandon_stream(id_);
+  if (core_) core_->let_stream_go(id_);
   core_.reset();
 }
 

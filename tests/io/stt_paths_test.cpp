@@ -1,6 +1,7 @@
 // Sessions over UDP whose client comes from another address, or seems to. spec: stt.md#migration
 #include "io/detail/udp.hpp"
 #include "io/stt_loopback.hpp"
+#include "io/stt_nat.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,77 +16,6 @@ namespace {
 using net::ip::udp;
 
 const udp::endpoint kHere(net::ip::address_v4::loopback(), 0);
-
-// What stands between a client and the endpoint: its address is the client's, and it may change.
-class Nat {
- public:
-  explicit Nat(Loopback& loopback)
-      : loopback_(&loopback),
-        server_(net::ip::address_v4::loopback(), loopback.server.local_endpoints().at(0).port()),
-        near_(loopback.context, kHere) {
-    move();
-    loopback.beside([this]() -> Task { co_await up(); });
-  }
-
-  [[nodiscard]] Url url() const {
-    return {.scheme = Scheme::udp, .host = "127.0.0.1", .port = near_.local_endpoint().port()};
-  }
-
-  // From now on it is at another address; what still comes to the old one is lost.
-  void move() {
-    if (far_) far_->close();
-    far_ = std::make_shared<udp::socket>(loopback_->context, kHere);
-    loopback_->beside([this, far = far_]() -> Task { co_await down(far); });
-  }
-
-  // The next datagram seems to come from `stranger`.
-  void lend_next_to(udp::socket& stranger) { stranger_ = &stranger; }
-
-  [[nodiscard]] const Bytes& last() const { return last_; }
-
-  [[nodiscard]] bool is_lent() const { return stranger_ != nullptr; }
-
-  void send_from(udp::socket& stranger, const Bytes& bytes) const {
-    stranger.send_to(net::buffer(bytes), server_);
-  }
-
- private:
-  Task up() {
-    Bytes buffer(65536);
-    for (;;) {
-      error_code ec;
-      const std::size_t n = co_await near_.async_receive_from(
-          net::buffer(buffer), client_, net::redirect_error(use_awaitable, ec));
-      if (ec) continue;
-      last_.assign(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(n));
-      if (udp::socket* const stranger = std::exchange(stranger_, nullptr)) {
-        send_from(*stranger, last_);
-      } else {
-        far_->send_to(net::buffer(last_), server_, 0, ec);
-      }
-    }
-  }
-
-  Task down(std::shared_ptr<udp::socket> far) {
-    Bytes buffer(65536);
-    udp::endpoint from;
-    for (;;) {
-      error_code ec;
-      const std::size_t n = co_await far->async_receive_from(
-          net::buffer(buffer), from, net::redirect_error(use_awaitable, ec));
-      if (ec) co_return;
-      near_.send_to(net::buffer(buffer.data(), n), client_, 0, ec);
-    }
-  }
-
-  Loopback* loopback_;
-  udp::endpoint server_;
-  udp::socket near_;
-  udp::endpoint client_;
-  std::shared_ptr<udp::socket> far_;
-  udp::socket* stranger_ = nullptr;
-  Bytes last_;
-};
 
 class SttPaths : public testing::Test {
  protected:

@@ -38,6 +38,15 @@ struct DialFailure {
 /// A failed handshake never ends it: silent towards the client but for WebSocket's close code 1008,
 /// and reported to the observer. Budgets (ListenerLimits) bound what strangers cost. One executor
 /// (a strand, where several threads run it) for the endpoint, its sessions and their streams.
+///
+/// With EndpointOptions::workers above 1 what it listens to by datagrams has threads of its own:
+/// a session runs on that of its worker for its whole life, with its streams (their
+/// get_executor()). async_accept gives it out on the endpoint's executor all the same; what is
+/// done with it is begun on its own, as by co_spawn(session.get_executor(), ...). Observers, pages,
+/// sessions that were dialled and those by WebSocket stay on the endpoint's executor, which
+/// outlives the endpoint. The endpoint's destructor ends the sessions of its workers (what waits
+/// ends with them, or is dropped) and waits for the threads: not from one of them, nor where a
+/// handler of theirs waits for the caller. A handler that throws there ends the program.
 class SEALINE_API Endpoint {
  public:
   using executor_type = net::any_io_executor;
@@ -60,6 +69,9 @@ class SEALINE_API Endpoint {
   /// The least receive buffer that the kernel gave a socket for datagrams, of those opened so far;
   /// nothing without any. Less than kDatagramBufferBytes: see net.core.rmem_max.
   [[nodiscard]] std::optional<std::size_t> datagram_buffer_bytes() const;
+  /// How many workers listen: 1 where the kernel did not take what steers datagrams to them
+  /// (SO_ATTACH_REUSEPORT_CBPF), whatever was asked for.
+  [[nodiscard]] WorkerStatistics workers() const;
   /// Answers requests that are no WebSocket's; without it they get 404.
   void on_request(Pages pages);
   void on_failure(Observer observer);

@@ -26,6 +26,7 @@ using ::sealine::stt::Padding;
 using ::sealine::stt::SessionClosed;
 using ::sealine::stt::SessionConfig;
 using ::sealine::stt::SessionStatistics;
+using ::sealine::stt::SteeringKey;
 using ::sealine::stt::StreamId;
 using ::sealine::stt::StreamMode;
 using ::sealine::stt::StreamOptions;
@@ -56,6 +57,8 @@ inline constexpr std::size_t kMaxMtuBytes = 65535;
 /// Of the kernel, for a socket's datagrams: less than that loses them where much comes at once.
 inline constexpr std::size_t kDatagramBufferBytes = std::size_t{4} << 20U;
 
+inline constexpr std::size_t kMaxWorkers = ::sealine::stt::kMaxWorkers;
+
 /// What an endpoint decides before it dials or listens.
 struct EndpointOptions {
   std::shared_ptr<const stc::Seed> seed;  ///< 32 bytes at least; who has it may take either role
@@ -66,6 +69,14 @@ struct EndpointOptions {
   /// UDP: bytes that the path takes, IP's and UDP's heads among them, from kMinMtuBytes to
   /// kMaxMtuBytes; 0: found out by probes.
   std::size_t mtu_bytes = 0;
+  /// UDP: threads that listen, each with a socket of its own at the same address, from 1 (none:
+  /// all runs on the endpoint's executor) to kMaxWorkers. The limits of `listener` are those of all
+  /// of them; the tables of the handshake are split evenly.
+  std::size_t workers = 1;
+  /// Behind a load balancer that knows the key: of which server a session id speaks. Without a key
+  /// ids say nothing to anybody.
+  std::uint16_t server_id = 0;
+  std::shared_ptr<const SteeringKey> steering_key;
   /// Paths and subprotocols are set by the URL where they are empty; origins are those of pages.
   websocket::ServerPolicy web;
   ListenerLimits listener;
@@ -74,6 +85,13 @@ struct EndpointOptions {
   Duration handshake_timeout = std::chrono::seconds(10);  ///< the WebSocket's included
   /// stt://: so long after the first datagram without an answer WebSocket is dialled.
   Duration fall_back_after = std::chrono::milliseconds(1500);
+};
+
+/// The workers of a listener.
+struct WorkerStatistics {
+  std::size_t count = 1;
+  std::uint64_t handed_over = 0;  ///< datagrams that came to another worker than their session's
+  std::uint64_t dropped = 0;      ///< those of them that were too many at once
 };
 
 /// Who was reached.

@@ -19,7 +19,9 @@ namespace sealine::io::stt {
 /// An STT session whose handshake is done: opens streams, and gives out those that the peer opens.
 ///
 /// Movable. Destruction closes it (code 0) at once; streams that are still held end with it. Runs
-/// on the endpoint's executor.
+/// on get_executor(): the endpoint's, or that of a worker of the endpoint
+/// (EndpointOptions::workers). All is called there; only get_executor(), connected(), moves and
+/// destruction may be anywhere.
 class SEALINE_API Session {
  public:
   using executor_type = net::any_io_executor;

@@ -23,7 +23,8 @@ class SessionCore;
 /// One read and one write may be under way at a time. net::error::eof is the peer's FIN. A stream
 /// that the peer reset ends its reads with Errc::stream_reset, one that it stopped its writes with
 /// Errc::stream_stopped, a session that is over both with its fault, or truncated. Movable;
-/// destruction resets what is not finished (code 256). Runs on the endpoint's executor.
+/// destruction resets what is not finished (code 256). Runs on its session's executor;
+/// only moves and destruction may be anywhere.
 class SEALINE_API Stream {
  public:
   using executor_type = net::any_io_executor;

@@ -2,10 +2,10 @@
 
 #include "io/detail/clock.hpp"
 #include "io/stt/addresses.hpp"
-#include "io/stt/datagram_socket.hpp"
 #include "io/stt/datagram_wire.hpp"
 #include "io/stt/endpoint_core.hpp"
 #include "io/stt/session_core.hpp"
+#include "io/stt/workers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -48,8 +48,9 @@ net::ip::tcp::endpoint address_of(const IncomingTrain& from) {
 
 }  // namespace
 
-DatagramListener::Port::Port(DatagramListener& owner, std::shared_ptr<DatagramIo> socket)
-    : listener(owner), io(std::move(socket)) {}
+DatagramListener::Port::Port(DatagramListener& owner, std::size_t place,
+                             std::shared_ptr<DatagramIo> socket)
+    : listener(owner), index(place), io(std::move(socket)) {}
 
 void DatagramListener::Port::readable() {
   read_armed = false;
@@ -72,25 +73,15 @@ DatagramListener::~DatagramListener() = default;
 // --- sockets
 // --------------------------------------------------------------------------------------
 
-void DatagramListener::listen(const std::vector<net::ip::udp::endpoint>& places, bool both_families,
-                              Need need, error_code& ec) {
-  std::vector<std::unique_ptr<Port>> opened;
-  for (net::ip::udp::endpoint place : places) {
-    auto socket = std::make_shared<DatagramSocket>(endpoint_.executor(), DatagramSettings{});
-    if (place.port() == 0 && !opened.empty()) {
-      place.port(opened.front()->io->local_endpoint().port());
-    }
-    socket->bind(place, both_families, ec);
-    if (ec && need == Need::all) return;
-    if (ec) continue;
-    endpoint_.note_socket(socket->counts());
-    opened.push_back(std::make_unique<Port>(*this, std::move(socket)));
+void DatagramListener::listen(const DatagramPlaces& places, error_code& ec) {
+  for (DatagramPort& port : open_datagram_ports({&endpoint_.executor(), 1}, places, ec)) {
+    endpoint_.note_socket(port.front()->counts());
+    adopt(std::move(port.front()));
   }
-  if (opened.empty()) return;
-  ec = {};
-  for (auto& port : opened) {
-    arm_read(*ports_.emplace_back(std::move(port)));
-  }
+}
+
+void DatagramListener::adopt(std::shared_ptr<DatagramIo> socket) {
+  arm_read(*ports_.emplace_back(std::make_unique<Port>(*this, ports_.size(), std::move(socket))));
 }
 
 std::vector<net::ip::udp::endpoint> DatagramListener::local_endpoints() const {
@@ -128,13 +119,25 @@ void DatagramListener::close() {
 }
 
 void DatagramListener::forget(const SessionId& session) {
-  sessions_.erase(number_of(session));
+  endpoint_.counts().sessions.fetch_sub(sessions_.erase(number_of(session)),
+                                        std::memory_order_relaxed);
   close_if_unused();
 }
 
 void DatagramListener::close_if_unused() {
   if (!is_closing_ || !sessions_.empty()) return;
   for (const auto& port : ports_) port->io->close();
+}
+
+void DatagramListener::end_sessions() {
+  is_closing_ = true;
+  std::vector<std::shared_ptr<SessionCore>> all;  // each forgets itself
+  for (const auto& [id, session] : sessions_) all.push_back(session.core);
+  for (const auto& session : all) {
+    session->abandon();
+    session->end();
+  }
+  close_if_unused();
 }
 
 void DatagramListener::drop_operations() {
@@ -180,12 +183,33 @@ void DatagramListener::drive_touched() {
 
 void DatagramListener::take(Port& port, MutableBytes datagram, const IncomingTrain& from,
                             TimePoint now) {
-  if (datagram.size() <= kIdEnd) return;
+  if (datagram.size() <= kIdEnd || hand_over(port, datagram, from)) return;
   const auto type = static_cast<FrameType>(datagram[kTypeAt]);
   if (type == FrameType::handshake || type == FrameType::auth) {
     return take_handshake(port, datagram, from, now);
   }
   take_frames(port, datagram, from, now);
+}
+
+// Trains are steered by their first datagram, and a kernel that has lost a socket of the group
+// steers by other rules for a while. Also what belongs to a handshake goes to the worker that its
+// id names, so that a cookie and the HELLO that brings it back meet.
+bool DatagramListener::hand_over(const Port& port, ByteView datagram, const IncomingTrain& from) {
+  const WorkerSeat* const seat = endpoint_.seat();
+  if (seat == nullptr) return false;
+  const std::size_t owner =
+      ::sealine::stt::worker_of(datagram.subspan<kIdAt, sizeof(SessionId)>(), seat->count);
+  if (owner == seat->index) return false;
+  seat->workers->hand_over(owner, std::make_unique<StrayDatagram>(port.index, datagram, from));
+  return true;
+}
+
+void DatagramListener::take_strays(std::vector<std::unique_ptr<StrayDatagram>> strays) {
+  const TimePoint now = detail::now();
+  for (const auto& stray : strays) {
+    if (stray->port < ports_.size()) take(*ports_[stray->port], stray->bytes, stray->from, now);
+  }
+  drive_touched();
 }
 
 void DatagramListener::take_frames(Port& port, MutableBytes frames, const IncomingTrain& from,
@@ -207,7 +231,7 @@ void DatagramListener::take_handshake(Port& port, MutableBytes datagram, const I
   if (is_new) {
     if (is_closing_) return;
     const std::size_t most = endpoint_.options().listener.connections;
-    if (most != 0 && sessions_.size() >= most) {
+    if (most != 0 && endpoint_.counts().sessions.load(std::memory_order_relaxed) >= most) {
       return endpoint_.note_failure(address_of(from), {Errc::too_many_connections, 0});
     }
     if (endpoint_.has_enough_waiting()) {
@@ -245,6 +269,7 @@ void DatagramListener::begin_session(Port& port, const IncomingTrain& from,
   DatagramWire& wire = core->answer(address_of(from));
   const Served session{.core = core, .wire = &wire};
   sessions_.emplace(id, session);
+  endpoint_.counts().sessions.fetch_add(1, std::memory_order_relaxed);
   wire.answer(*this, port.io, from.from, from.to, std::move(result));
   if (wire.touch()) touched_.push_back(session);
   endpoint_.session_ready(std::move(core));

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "io/stt/datagram_io.hpp"
+#include "io/stt/datagram_ports.hpp"
+#include "io/stt/stray_datagrams.hpp"
 #include "sealine/base/bytes.hpp"
 #include "sealine/base/time.hpp"
 #include "sealine/io/asio.hpp"
@@ -19,24 +21,26 @@ class DatagramWire;
 class EndpointCore;
 class SessionCore;
 
-/// The sockets of an endpoint that listens to datagrams: its handshakes, and to whom of its
-/// sessions a datagram belongs.                                      spec: stt.md#transports
+/// The sockets of an endpoint that listens to datagrams, or of one of its workers: its handshakes,
+/// and to whom of its sessions a datagram belongs.                   spec: stt.md#transports
 class DatagramListener {
  public:
   /// `endpoint` owns it.
   explicit DatagramListener(EndpointCore& endpoint);
   ~DatagramListener();
 
-  enum class Need : std::uint8_t { all, one };
-
-  /// A socket at each of `places`, or at least at one of them; else `ec` says why not. Port 0: any,
-  /// for all of them the same.
-  void listen(const std::vector<net::ip::udp::endpoint>& places, bool both_families, Need need,
-              error_code& ec);
+  /// A socket at each of the places, or at least at one of them; else `ec` says why not.
+  void listen(const DatagramPlaces& places, error_code& ec);
+  /// A socket that is bound. Workers have theirs in the same order.
+  void adopt(std::shared_ptr<DatagramIo> socket);
   [[nodiscard]] std::vector<net::ip::udp::endpoint> local_endpoints() const;
 
   /// No more handshakes. The sockets go with the last session.
   void close();
+  /// Ends all sessions, with a CLOSE that nobody waits for, and the sockets.
+  void end_sessions();
+  /// Datagrams for sessions of this worker that came to others.
+  void take_strays(std::vector<std::unique_ptr<StrayDatagram>> strays);
   /// The context is gone, and what waits in it.
   void drop_operations();
 
@@ -47,8 +51,6 @@ class DatagramListener {
   /// drive() of `core` once `io` takes more.
   void wait_writable(const DatagramIo& io, SessionCore& core);
 
-  [[nodiscard]] std::size_t sessions() const noexcept { return sessions_.size(); }
-
  private:
   struct Served {
     std::shared_ptr<SessionCore> core;
@@ -56,13 +58,14 @@ class DatagramListener {
   };
 
   struct Port final : DatagramSink {
-    Port(DatagramListener& owner, std::shared_ptr<DatagramIo> socket);
+    Port(DatagramListener& owner, std::size_t place, std::shared_ptr<DatagramIo> socket);
 
     void readable() override;
     void writable() override;
     void drop_operations() override;
 
     DatagramListener& listener;
+    std::size_t index;
     std::shared_ptr<DatagramIo> io;
     std::vector<std::weak_ptr<SessionCore>> writers;  ///< whose datagrams wait
     bool read_armed = false;
@@ -72,6 +75,7 @@ class DatagramListener {
   void arm_read(Port& port);
   void read(Port& port);
   void take(Port& port, MutableBytes datagram, const IncomingTrain& from, TimePoint now);
+  [[nodiscard]] bool hand_over(const Port& port, ByteView datagram, const IncomingTrain& from);
   void take_frames(Port& port, MutableBytes frames, const IncomingTrain& from, TimePoint now);
   void take_handshake(Port& port, MutableBytes datagram, const IncomingTrain& from, TimePoint now);
   void begin_session(Port& port, const IncomingTrain& from, ::sealine::stt::Established result);

@@ -196,6 +196,7 @@ void DatagramSocket::open(const udp& family, bool both_families, error_code& ec)
 // What the kernel does not have is done without.
 void DatagramSocket::set_up() {
   const int handle = socket_.native_handle();
+  if (settings_.shares_address) (void)set(handle, SOL_SOCKET, SO_REUSEPORT, 1);
   if (is_ipv6_) {
     (void)set(handle, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     (void)set(handle, IPPROTO_IPV6, IPV6_TCLASS, kEct0);

@@ -14,6 +14,7 @@ struct DatagramSettings {
   std::size_t buffer_bytes = kDatagramBufferBytes;  ///< of the kernel, each way
   bool sends_trains = true;
   bool receives_trains = true;
+  bool shares_address = false;  ///< with others that do (SO_REUSEPORT)
 };
 
 /// One UDP socket on Asio's reactor: UDP_SEGMENT and UDP_GRO where the kernel has them, ECT(0) on

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <type_traits>
 #include <utility>
 
 namespace sealine::io::stt {
@@ -29,10 +31,38 @@ EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions option
     : executor_(std::move(executor)),
       options_(std::move(options)),
       timers_(std::make_shared<Timers>(executor_)),
+      counts_(std::make_shared<ListenerCounts>()),
       budget_(options_.listener),
       retry_(executor_),
       receive_scratch_(kScratchBytes),
       send_scratch_(2 * kScratchBytes) {
+  if (options_.workers == 0 || options_.workers > kMaxWorkers) {
+    misconfigured_ = Error{Errc::bad_configuration, 0};
+    return;
+  }
+  // Workers have them from here.
+  if (!options_.node_id) system_rng().fill(options_.node_id.emplace());
+  if (options_.workers > 1 && !options_.steering_key) {
+    SteeringKey key;
+    system_rng().fill(key.writable());
+    options_.steering_key = std::make_shared<const SteeringKey>(std::move(key));
+  }
+  make_responder();
+}
+
+EndpointCore::EndpointCore(const EndpointCore& main, WorkerSeat seat)
+    : seat_(std::move(seat)),
+      executor_(seat_->thread->executor()),
+      options_(main.options_),
+      timers_(std::make_shared<Timers>(executor_)),
+      counts_(main.counts_),
+      budget_(options_.listener),
+      retry_(executor_),
+      send_scratch_(2 * kScratchBytes) {
+  make_responder();
+}
+
+void EndpointCore::make_responder() {
   auto key = options_.seed
                  ? stc::seed_key(thread_engine(), options_.seed->expose())
                  : Result<stc::SeedKey>(std::unexpected(Error{Errc::bad_configuration, 0}));
@@ -41,16 +71,27 @@ EndpointCore::EndpointCore(net::any_io_executor executor, EndpointOptions option
     return;
   }
   handshake_.seed_key = std::move(*key);
-  if (options_.node_id) {
-    handshake_.node_id = *options_.node_id;
-  } else {
-    system_rng().fill(handshake_.node_id);
-  }
+  handshake_.node_id = *options_.node_id;
   handshake_.capabilities = {"udp", "websocket", "streaming"};
   handshake_.ephemeral = options_.forward_secrecy;
   handshake_.demand_ephemeral = options_.demand_forward_secrecy;
   handshake_.limits.dial_timeout = options_.handshake_timeout;
   handshake_.limits.half_open_timeout = options_.handshake_timeout;
+  const std::size_t workers = seat_ ? seat_->count : 1;
+  // Ids of handshakes are random, so that each worker has its share of them.
+  const auto share = [workers](auto& limit) {
+    limit = static_cast<std::remove_reference_t<decltype(limit)>>((limit + workers - 1) / workers);
+  };
+  share(handshake_.limits.half_open);
+  share(handshake_.limits.hello_memory_entries);
+  share(handshake_.limits.hellos_per_second);
+  if (options_.steering_key) {
+    handshake_.session_ids =
+        ::sealine::stt::SessionIdPlan{.key = options_.steering_key->clone(),
+                                      .server_id = options_.server_id,
+                                      .worker = static_cast<std::uint8_t>(seat_ ? seat_->index : 0),
+                                      .workers = static_cast<std::uint16_t>(workers)};
+  }
   responder_.emplace(handshake_, thread_engine(), system_rng(), detail::now());
 }
 
@@ -92,29 +133,47 @@ void EndpointCore::start_accepting(const Url& url, detail::Acceptors opened) {
 
 void EndpointCore::listen_to_datagrams(const Url& url, error_code& ec) {
   using net::ip::udp;
-  const auto need = DatagramListener::Need::one;
   if (url.host.empty()) {
     if (options_.family != AddressFamily::ipv4) {
-      const bool both = options_.family == AddressFamily::any;
-      datagrams_.listen({udp::endpoint(udp::v6(), url.port)}, both, need, ec);
+      listen_at({.addresses = {udp::endpoint(udp::v6(), url.port)},
+                 .both_families = options_.family == AddressFamily::any},
+                ec);
       if (!ec || options_.family == AddressFamily::ipv6) return;
+      ec = {};
     }
-    return datagrams_.listen({udp::endpoint(udp::v4(), url.port)}, false, need, ec);
+    return listen_at({.addresses = {udp::endpoint(udp::v4(), url.port)}}, ec);
   }
   udp::resolver resolver(executor_);
   const auto flags = udp::resolver::numeric_service | udp::resolver::passive;
   const auto results = resolver.resolve(url.host, std::to_string(url.port), flags, ec);
   if (ec) return;
-  std::vector<udp::endpoint> places;
+  DatagramPlaces places;
   for (const auto& entry : results) {
     const bool is_ipv4 = entry.endpoint().protocol() == udp::v4();
     if (options_.family == AddressFamily::any ||
         is_ipv4 == (options_.family == AddressFamily::ipv4)) {
-      places.push_back(entry.endpoint());
+      places.addresses.push_back(entry.endpoint());
     }
   }
-  ec = net::error::host_not_found;
-  datagrams_.listen(places, false, need, ec);
+  if (places.addresses.empty()) ec = net::error::host_not_found;
+  if (!ec) listen_at(places, ec);
+}
+
+// By workers where there are to be some, and where the kernel tells their datagrams apart; else
+// here.
+void EndpointCore::listen_at(const DatagramPlaces& places, error_code& ec) {
+  if (options_.workers > 1) {
+    bool is_steered = true;
+    try {  // of contexts without descriptors
+      if (!workers_) workers_ = std::make_unique<Workers>(*this, options_.workers);
+      is_steered = workers_->listen(places, ec);
+    } catch (const system_error& error) {
+      ec = error.code();
+    }
+    if (workers_ && !workers_->has_listened()) workers_.reset();
+    if (is_steered) return;
+  }
+  datagrams_.listen(places, ec);
 }
 
 // One port number for both, also where the kernel chooses it.
@@ -123,12 +182,14 @@ void EndpointCore::listen_to_both(const Url& url, error_code& ec) {
     auto opened = detail::open_acceptors(
         executor_, {url.host, url.port, options_.family, options_.listener.backlog}, ec);
     if (ec) return;
-    std::vector<net::ip::udp::endpoint> places;
+    DatagramPlaces places{
+        .addresses = {},
+        .both_families = url.host.empty() && options_.family == AddressFamily::any,
+        .need = DatagramPlaces::Need::all};
     for (const tcp::endpoint& place : detail::local_endpoints(opened)) {
-      places.push_back(same_place(place));
+      places.addresses.push_back(same_place(place));
     }
-    const bool both = url.host.empty() && options_.family == AddressFamily::any;
-    datagrams_.listen(places, both, DatagramListener::Need::all, ec);
+    listen_at(places, ec);
     if (ec) continue;
     return start_accepting(url, std::move(opened));
   }
@@ -136,7 +197,9 @@ void EndpointCore::listen_to_both(const Url& url, error_code& ec) {
 
 std::vector<tcp::endpoint> EndpointCore::local_endpoints() const {
   std::vector<tcp::endpoint> out = detail::local_endpoints(acceptors_);
-  for (const auto& place : datagrams_.local_endpoints()) {
+  auto places = datagrams_.local_endpoints();
+  if (workers_) std::ranges::copy(workers_->local_endpoints(), std::back_inserter(places));
+  for (const auto& place : places) {
     const tcp::endpoint same(place.address(), place.port());
     if (std::ranges::find(out, same) == out.end()) out.push_back(same);
   }
@@ -157,13 +220,32 @@ void EndpointCore::note_socket(const DatagramCounts& counts) {
 }
 
 void EndpointCore::note_failure(const tcp::endpoint& client, const Error& why) {
+  if (seat_) return seat_->workers->note_failure(client, why);
   if (observer_) observer_({client, why});
 }
 
 void EndpointCore::session_ready(std::shared_ptr<SessionCore> session) {
   if (closed_) return session->abandon();
+  counts_->waiting.fetch_add(1, std::memory_order_relaxed);
+  if (seat_) return seat_->workers->session_ready(session);
+  take_ready(std::move(session));
+}
+
+void EndpointCore::take_ready(std::shared_ptr<SessionCore> session) {
+  if (closed_) return session->let_go();
   ready_.push_back(std::move(session));
   hand_out();
+}
+
+WorkerStatistics EndpointCore::workers() const noexcept {
+  return {.count = workers_ ? workers_->count() : 1,
+          .handed_over = counts_->handed_over.load(std::memory_order_relaxed),
+          .dropped = counts_->dropped.load(std::memory_order_relaxed)};
+}
+
+void EndpointCore::end_sessions() {
+  closed_ = true;
+  datagrams_.end_sessions();
 }
 
 // --- connections
@@ -211,8 +293,8 @@ void EndpointCore::handshake_over(std::uint64_t number, const std::optional<Erro
   if (failure) {
     if (observer_) observer_({entry.client, *failure});
   } else if (entry.session->is_open() && !closed_) {
-    ready_.push_back(entry.session);
-    hand_out();
+    counts_->waiting.fetch_add(1, std::memory_order_relaxed);
+    take_ready(entry.session);
   }
 }
 
@@ -220,8 +302,14 @@ void EndpointCore::hand_out() {
   if (!accept_done_ || ready_.empty()) return;
   auto session = std::move(ready_.front());
   ready_.pop_front();
-  net::post(executor_, [done = std::move(accept_done_), session = std::move(session)]() mutable {
-    detail::complete(std::move(done), error_code(), session->handle());
+  counts_->waiting.fetch_sub(1, std::memory_order_relaxed);
+  // One of a worker is its worker's as long as there are workers: until it is given out.
+  const std::weak_ptr<SessionCore> weak = session;
+  if (session->is_of_worker()) session.reset();
+  net::post(executor_, [done = std::move(accept_done_), keep = std::move(session), weak]() mutable {
+    const auto ready = weak.lock();
+    const error_code ec = ready ? error_code() : net::error::operation_aborted;
+    detail::complete(std::move(done), ec, ready ? ready->handle() : Session());
   });
 }
 
@@ -270,7 +358,8 @@ void EndpointCore::drop_operations() {
 
 void EndpointCore::abandon() {
   close();
-  for (const auto& session : std::exchange(ready_, {})) session->abandon();
+  for (const auto& session : std::exchange(ready_, {})) session->let_go();
+  workers_.reset();
 }
 
 void EndpointCore::close() {
@@ -281,6 +370,7 @@ void EndpointCore::close() {
     acceptor->close(ignored);
   }
   datagrams_.close();
+  if (workers_) workers_->close();
   retry_.cancel();
   const auto half_open = std::exchange(half_open_, {});
   for (const auto& [number, entry] : half_open) entry.session->give_up();

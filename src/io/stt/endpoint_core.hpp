@@ -6,6 +6,7 @@
 #include "io/stt/datagram_io.hpp"
 #include "io/stt/datagram_listener.hpp"
 #include "io/stt/timers.hpp"
+#include "io/stt/workers.hpp"
 #include "sealine/base/error.hpp"
 #include "sealine/io/asio.hpp"
 #include "sealine/io/operation.hpp"
@@ -23,7 +24,8 @@
 namespace sealine::io::stt {
 
 /// What stands behind an Endpoint: listening sockets, the responder, and the buffers that its
-/// sessions share, for they all run on one executor.
+/// sessions share, for they all run on one executor. One of a worker is the same for the sessions
+/// by datagrams that run on that worker's thread; it dials nobody.
 class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
  public:
   using Given = detail::OperationPtr<error_code, Session>;
@@ -32,6 +34,8 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   static constexpr std::size_t kScratchBytes = std::size_t{256} << 10U;
 
   EndpointCore(net::any_io_executor executor, EndpointOptions options);
+  /// That of a worker of `main`.
+  EndpointCore(const EndpointCore& main, WorkerSeat seat);
 
   void listen(const Url& url, error_code& ec);
   void start_accept(Given done);
@@ -45,6 +49,9 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
     return datagram_buffer_bytes_;
   }
 
+  /// How many listen to datagrams, and what was handed over between them.
+  [[nodiscard]] WorkerStatistics workers() const noexcept;
+
   void on_request(Endpoint::Pages pages) { pages_ = std::move(pages); }
 
   void on_failure(Endpoint::Observer observer) { observer_ = std::move(observer); }
@@ -57,6 +64,13 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
 
   [[nodiscard]] const ::sealine::stt::HandshakeConfig& handshake() const noexcept {
     return handshake_;
+  }
+
+  /// Calls `call` where its sessions run: at once, or on a worker's thread when this is another.
+  template <class Call>
+  void run_with_sessions(Call call) {
+    if (!seat_ || seat_->thread->is_here()) return call();
+    seat_->thread->send(std::move(call));
   }
 
   /// Those of its sessions.
@@ -84,15 +98,32 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   void note_socket(const DatagramCounts& counts);
   void note_failure(const net::ip::tcp::endpoint& client, const Error& why);
 
+  [[nodiscard]] ListenerCounts& counts() const noexcept { return *counts_; }
+
   /// So many sessions wait for async_accept that no handshake is begun any more.
   [[nodiscard]] bool has_enough_waiting() const noexcept {
-    return ready_.size() >= options_.listener.waiting;
+    return counts_->waiting.load(std::memory_order_relaxed) >= options_.listener.waiting;
   }
 
   /// A session by datagrams, for async_accept.
   void session_ready(std::shared_ptr<SessionCore> session);
+  /// The same, from a worker as from here: it waits from now on.
+  void take_ready(std::shared_ptr<SessionCore> session);
   /// A dial from outside by WebSocket is over: with a session, or without one.
   void handshake_over(std::uint64_t number, const std::optional<Error>& failure);
+
+  // --- for a worker
+
+  /// Its place; nothing: this is none.
+  [[nodiscard]] const WorkerSeat* seat() const noexcept { return seat_ ? &*seat_ : nullptr; }
+
+  void adopt(std::shared_ptr<DatagramIo> socket) { datagrams_.adopt(std::move(socket)); }
+
+  void take_strays(std::vector<std::unique_ptr<StrayDatagram>> strays) {
+    datagrams_.take_strays(std::move(strays));
+  }
+
+  void end_sessions();
 
  private:
   struct HalfOpen {
@@ -103,17 +134,21 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   void listen_to_websocket(const Url& url, error_code& ec);
   void listen_to_datagrams(const Url& url, error_code& ec);
   void listen_to_both(const Url& url, error_code& ec);
+  void listen_at(const DatagramPlaces& places, error_code& ec);
   void start_accepting(const Url& url, detail::Acceptors opened);
   void accept_next(std::size_t index);
   void accepted(std::size_t index, const error_code& ec, net::ip::tcp::socket socket);
   void hand_out();
+  void make_responder();
 
+  std::optional<WorkerSeat> seat_;  ///< its thread's context outlives all else here
   net::any_io_executor executor_;
   EndpointOptions options_;
   ::sealine::stt::HandshakeConfig handshake_;
   std::optional<Error> misconfigured_;
   std::optional<::sealine::stt::Responder> responder_;
   std::shared_ptr<Timers> timers_;
+  std::shared_ptr<ListenerCounts> counts_;  ///< of a worker: those of the whole listener
   detail::HandshakeBudget budget_;
   detail::Acceptors acceptors_;
   net::steady_timer retry_;
@@ -131,6 +166,7 @@ class EndpointCore : public std::enable_shared_from_this<EndpointCore> {
   std::vector<std::uint8_t> send_scratch_;
   std::uint64_t numbers_ = 0;
   bool closed_ = false;
+  std::unique_ptr<Workers> workers_;  ///< where many listen to datagrams
 };
 
 }  // namespace sealine::io::stt

@@ -263,6 +263,14 @@ void SessionCore::abandon() {
   }
 }
 
+void SessionCore::let_go() {
+  endpoint_->run_with_sessions([self = shared_from_this()] { self->abandon(); });
+}
+
+void SessionCore::let_stream_go(StreamId id) {
+  endpoint_->run_with_sessions([self = shared_from_this(), id] { self->abandon_stream(id); });
+}
+
 SessionStatistics SessionCore::statistics() const {
   return session_ ? session_->statistics() : SessionStatistics{};
 }

@@ -32,7 +32,7 @@ class DatagramWire;
 /// Every input (readable, writable, time, a call) ends in drive(), which takes what there is, sends
 /// what may go, ends the operations that are done and arms the waits for the rest. Lives as long as
 /// its Session, a Stream or a wait; a wait that Asio drops unrun (its context goes) drops the
-/// operations with it. Runs on the endpoint's executor.
+/// operations with it. Runs on the executor of its endpoint, or of the worker that it came to.
 class SessionCore : public std::enable_shared_from_this<SessionCore> {
  public:
   using Done = detail::OperationPtr<error_code>;
@@ -69,6 +69,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void close(std::uint16_t code, std::string_view reason);
   /// Its Session is gone.
   void abandon();
+  /// The same two from whatever thread it was, where it runs on a worker's.
+  void let_go();
+  void let_stream_go(StreamId id);
   void rotate();
 
   // --- what is known
@@ -76,6 +79,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   [[nodiscard]] const net::any_io_executor& executor() const noexcept {
     return endpoint_->executor();
   }
+
+  [[nodiscard]] bool is_of_worker() const noexcept { return endpoint_->seat() != nullptr; }
 
   [[nodiscard]] Connected connected() const { return connected_; }
 
