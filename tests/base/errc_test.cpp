@@ -2,6 +2,7 @@
 
 #include "sealine/base/assert.hpp"
 #include "sealine/base/error.hpp"
+#include "sealine/base/version.hpp"
 #include "support/vectors.hpp"
 
 #include <gtest/gtest.h>
@@ -123,6 +124,19 @@ TEST(Try, returns_the_first_error) {
   EXPECT_EQ(quarter(6), fail(Errc::value_too_large, 3));
   EXPECT_TRUE(only_checks(2));
   EXPECT_EQ(only_checks(1), fail(Errc::value_too_large, 1));
+}
+
+TEST(Error, says_the_sentence_of_its_code_whatever_its_detail) {
+  for (const ErrorInfo& row : all_errors()) {
+    EXPECT_EQ((Error{.code = row.code, .detail = 7}).message(), row.text);
+  }
+}
+
+TEST(Version, of_the_library_is_that_of_its_headers) {
+  EXPECT_STREQ(sealine_version(), SEALINE_VERSION_STRING);
+  EXPECT_EQ(std::string(SEALINE_VERSION_STRING), std::to_string(SEALINE_VERSION_MAJOR) + "." +
+                                                     std::to_string(SEALINE_VERSION_MINOR) + "." +
+                                                     std::to_string(SEALINE_VERSION_PATCH));
 }
 
 TEST(Assert, ends_the_program_and_names_the_condition) {
