@@ -36,6 +36,7 @@ struct ScpConnection : Ways<Pipe> {
 struct ScpTalk {
   const scp::ClientConfig* config = nullptr;
   std::size_t server = 0;
+  Letters letters;                                          ///< of the client, crashed or not
   std::unique_ptr<ScpEnd> client;                           ///< none: an attacker, or it crashed
   std::unique_ptr<ScpEnd> channel;                          ///< the server's, once there is one
   std::vector<std::unique_ptr<ScpEnd>> orphans;             ///< channels that never held anything

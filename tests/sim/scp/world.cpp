@@ -192,7 +192,7 @@ bool ScpWorld::begin_channel(ScpTalk& talk, ScpConnection& connection, scp::Open
       scp::ChannelEnd::accept(*servers_[talk.server], std::move(opening), engine_, rng_, now_),
       ScpEnd::Setup{.is_client = false,
                     .sends = draw_letters(),
-                    .receives = talk.client ? talk.client->letters() : Letters{},
+                    .receives = talk.letters,
                     .expected_key = {},
                     .offers = draw_offer()},
       book_, Dice(dice_.next()));
@@ -429,8 +429,9 @@ void ScpWorld::open() {
     talk->allowed_key = config->identity->public_key;
   }
   talk->config = config.get();
+  talk->letters = draw_letters();
   talk->client = make_client(*config, {.is_client = true,
-                                       .sends = draw_letters(),
+                                       .sends = talk->letters,
                                        .receives = {},
                                        .expected_key = pinned,
                                        .offers = draw_offer()});
