@@ -201,6 +201,16 @@ TEST(SttCubic, TakesAReductionBack) {
 }
 
 // SPEC stt.md#cubic
+TEST(SttCubic, TakesAMarkForALossOnceAnEpisode) {
+  const auto cubic = make_cubic(options());
+  cubic->on_acked(acked(90000, kStart));
+  cubic->on_ecn_ce({.now = kStart, .marks = 1, .in_flight = 0, .begins_episode = false});
+  EXPECT_EQ(cubic->window_bytes(), 100000U);
+  cubic->on_ecn_ce({.now = kStart, .marks = 1, .in_flight = 0, .begins_episode = true});
+  EXPECT_EQ(cubic->window_bytes(), 70000U);
+}
+
+// SPEC stt.md#cubic
 TEST(SttCubic, TimeWithoutDataIsNoTimeOfTheCurve) {
   const auto with = make_cubic(options());
   const auto without = make_cubic(options());

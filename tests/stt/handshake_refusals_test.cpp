@@ -291,6 +291,30 @@ TEST(SttResponder, IsSilentToCookiesTooOnceItsPlacesAreTaken) {
 }
 
 // SPEC stt.md#responder
+TEST(SttResponder, AsksStrangersForACookieWhileItCountsForTooManyAddresses) {
+  World world;
+  std::uint16_t host = 0;
+  const auto is_answered = [&] {
+    ++host;
+    const Bytes address{
+        127,  0,   static_cast<std::uint8_t>(host >> 8U), static_cast<std::uint8_t>(host & 0xFFU),
+        0x23, 0xfa};
+    const Bytes hello = world.hello([](detail::Hello& made) { made.timestamp = kClock; });
+    const auto reply = world.deliver(hello, address);
+    return reply && detail::message_type(tlv_of(*reply)) == "RESPONSE";
+  };
+  world.clock += 600'000;  // so that nobody is answered, only counted
+  for (int i = 0; i < 4095; ++i) ASSERT_FALSE(is_answered()) << i;
+  world.clock = kClock;
+  EXPECT_TRUE(is_answered());
+  EXPECT_FALSE(is_answered());
+  world.now += 999ms;
+  EXPECT_FALSE(is_answered());
+  world.now += 1ms;
+  EXPECT_TRUE(is_answered()) << "those who were quiet for a second are forgotten";
+}
+
+// SPEC stt.md#responder
 TEST(SttResponder, RepeatsFinalToTheSameProofFromTheSamePlace) {
   World world;
   Initiator initiator = world.dial();

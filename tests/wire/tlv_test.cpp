@@ -12,6 +12,9 @@
 #include <bit>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace sealine::wire {
 namespace {
@@ -230,6 +233,78 @@ TEST(Tlv, WriterAndCursorAgreeWithValues) {
   EXPECT_FALSE(cursor.finish());
   EXPECT_TRUE(cursor.take_null());
   EXPECT_TRUE(cursor.finish());
+}
+
+// SPEC stt.md#tlv
+TEST(Tlv, HoldsAtMost65536ValuesAndKeysCount) {
+  const auto head_of = [](Tag tag, std::size_t count) {
+    Bytes bytes(5);
+    Writer(bytes).be(static_cast<std::uint8_t>(tag)).be(static_cast<std::uint32_t>(count));
+    return bytes;
+  };
+  const auto list_of = [&](std::size_t count) {
+    Bytes bytes = head_of(Tag::list, count);
+    bytes.resize(bytes.size() + count);  // nulls
+    return bytes;
+  };
+  const auto dict_of = [&](std::size_t count) {
+    Bytes bytes = head_of(Tag::dict, count);
+    for (std::size_t i = 0; i < count; ++i) {  // keys of three digits to the base of 64
+      bytes.insert(bytes.end(), {0x31, 0, 0, 0, 3, static_cast<std::uint8_t>(' ' + i / 4096),
+                                 static_cast<std::uint8_t>(' ' + i / 64 % 64),
+                                 static_cast<std::uint8_t>(' ' + i % 64), 0});
+    }
+    return bytes;
+  };
+  for (const auto& [bytes, fits] :
+       std::vector<std::pair<Bytes, bool>>{{list_of(kMaxValues - 1), true},
+                                           {list_of(kMaxValues), false},
+                                           {dict_of(kMaxValues / 2 - 1), true},
+                                           {dict_of(kMaxValues / 2), false}}) {
+    EXPECT_EQ(Value::decode(bytes).has_value(), fits);
+    Cursor skipping(bytes);
+    EXPECT_EQ(skipping.skip().has_value(), fits);
+  }
+  // One by one they count as well, and so do those that were skipped.
+  const Bytes bytes = list_of(kMaxValues);
+  Cursor cursor(bytes);
+  EXPECT_EQ(cursor.list(), kMaxValues);
+  for (std::size_t i = 0; i + 2 < kMaxValues; ++i) ASSERT_TRUE(cursor.take_null());
+  EXPECT_TRUE(cursor.skip());
+  EXPECT_FALSE(cursor.take_null());
+}
+
+// SPEC stt.md#tlv
+TEST(Tlv, ACursorTakesWhatItIsAskedForAndNothingElse) {
+  const auto is_refused = [](std::string_view hex, auto ask) {
+    const Bytes bytes = from_hex(std::string(hex));
+    Cursor cursor(bytes);
+    return !ask(cursor);
+  };
+  const auto text = [](Cursor& cursor) { return cursor.text().has_value(); };
+  const auto list = [](Cursor& cursor) { return cursor.list().has_value(); };
+  const auto number = [](Cursor& cursor) { return cursor.number<std::uint16_t>().has_value(); };
+  EXPECT_TRUE(is_refused("", text));
+  EXPECT_TRUE(is_refused("3100000002c3", text)) << "cut";
+  EXPECT_TRUE(is_refused("3100000002c328", text)) << "no UTF-8";
+  EXPECT_FALSE(is_refused("3100000002c3a9", text));
+  EXPECT_TRUE(is_refused("310000", text));
+  EXPECT_TRUE(is_refused("400000", list));
+  EXPECT_TRUE(is_refused("4000000002000000", number));
+  EXPECT_TRUE(is_refused("400000000200", list)) << "two values in one byte";
+  EXPECT_FALSE(is_refused("40000000020000", list));
+  EXPECT_TRUE(is_refused("1501", number));
+  EXPECT_TRUE(is_refused("99", list)) << "an unknown tag";
+  EXPECT_TRUE(is_refused("99", [](Cursor& cursor) { return cursor.peek().has_value(); }));
+  EXPECT_TRUE(is_refused("", [](Cursor& cursor) { return cursor.take_null(); }));
+}
+
+// SPEC stt.md#tlv
+TEST(Tlv, ADictIsWrittenAsItsPairs) {
+  std::array<std::uint8_t, 64> out{};
+  Writer writer(out);
+  TlvWriter(writer).dict(2).text("a").u8(1).text("b").null();
+  EXPECT_EQ(*Value::decode(*writer.finish()), Value::dict({{"b", Value()}, {"a", Value::u8(1)}}));
 }
 
 }  // namespace

@@ -83,7 +83,6 @@ def missing_ways(counts):
 
 
 def show_missing(path, lines, branches):
-    print(path.removeprefix(f"{ROOT}/"))
     notes = collections.defaultdict(list)
     for line, count in lines.items():
         if count == 0:
@@ -91,6 +90,8 @@ def show_missing(path, lines, branches):
     for (line, _, _), counts in sorted(branches.items(), key=lambda branch: branch[0][:2]):
         if 0 in counts and lines.get(line) != 0:
             notes[line].append(missing_ways(counts))
+    if notes:
+        print(path.removeprefix(f"{ROOT}/"))
     for line in sorted(notes):
         print(f"{line:>6}  {', '.join(dict.fromkeys(notes[line])):<24}{source(path).get(line, '')}")
 
@@ -105,8 +106,9 @@ def main():
     branches = branches_of(data["functions"])
     lines = {f["filename"]: lines_of(f["segments"]) for f in data["files"] if LAYER.search(f["filename"])}
     if args.files:
-        for path in sorted(str(path.resolve()) for path in args.files):
-            show_missing(path, lines.get(path, {}), branches.get(path, {}))
+        for asked in args.files:
+            for path in sorted(path for path in lines if pathlib.Path(path).is_relative_to(asked.resolve())):
+                show_missing(path, lines[path], branches.get(path, {}))
         return 0
 
     layers = collections.defaultdict(lambda: [0, 0, 0, 0])
