@@ -1,6 +1,8 @@
 // The simulator of paths against arithmetic: a test of STT is worth what this is.
 #include "support/link.hpp"
 
+#include "tests/sim/base/trace.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
