@@ -24,6 +24,7 @@ struct StxPeer {
   stx::TransferId transfer{};
   TimePoint retry_at{};
   unsigned failures = 0;
+  bool is_disturbed = false;  ///< bytes of this session were changed on their way
 };
 
 struct StxSession {

@@ -206,7 +206,6 @@ void StxSending::handle(const stx::Sender::Event& event) {
     silent_.push_back(silent->lane);
   } else if (const auto* end = std::get_if<stx::SessionOver>(&event)) {
     require(!over_, "a session is over once");
-    require(end->code != stx::Code::protocol, "no fault between honest ends");
     over_ = *end;
   }
 }

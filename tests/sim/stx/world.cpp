@@ -137,7 +137,10 @@ void StxWorld::dial(StxPeer& peer) {
         peer.lanes, [&](const auto& lane) { return lane->client.is_open && lane->number == one; });
   };
   while (is_taken(number)) ++number;
-  if (number == 0) rng_.fill(peer.transfer);
+  if (number == 0) {
+    rng_.fill(peer.transfer);
+    peer.is_disturbed = false;
+  }
   auto lane = std::make_unique<StxLane>();
   lane->number = number;
   lane->opened = now_;
@@ -316,10 +319,16 @@ void StxWorld::look_at(StxPeer& peer) {
     }
   }
   for (const stx::ItemId item : sending.take_finished()) judge_delivered(peer, item);
+  for (const auto& lane : peer.lanes) {
+    peer.is_disturbed = peer.is_disturbed || lane->up.is_tampered || lane->down.is_tampered;
+  }
   if (sending.over()) {
     const stx::Code code = sending.over()->code;
+    require(code != stx::Code::protocol || peer.is_disturbed, "no fault between honest ends");
+    // A damaged head shifts the numbers of the frames behind it, and a CLOSE of one lane may come
+    // before the NAK of another.
     require(code == stx::Code::normal || code == stx::Code::line_damage ||
-                code == stx::Code::superseded,
+                code == stx::Code::superseded || code == stx::Code::protocol,
             "a session ends for a reason");
     require(code != stx::Code::normal || sending.is_done(), "a session that is done is done");
     sending.forget_session();
