@@ -232,6 +232,9 @@ TEST_F(SttWorkers, AForgedDatagramByWayOfAnotherWorkerHarmsNothing) {
     nat.move();
     co_await expect_echo(ours, 100000, net);
     EXPECT_EQ(*served.at(0).moves, 1);
+    while (net.server.workers().handed_over < 150) {
+      co_await net::post(net.context, use_awaitable);
+    }
   });
   EXPECT_EQ(net.server.workers().handed_over, 150U);
   EXPECT_EQ(stranger.available(), 0U);

@@ -6,9 +6,11 @@
 #include "io/stt/endpoint_core.hpp"
 #include "io/stt/session_core.hpp"
 #include "io/stt/workers.hpp"
+#include "sealine/base/assert.hpp"
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 namespace sealine::io::stt {
@@ -41,6 +43,33 @@ bool is_worth_telling(Errc code) {
       Errc::half_open_full,      Errc::too_many_handshakes,  Errc::dh_all_zero};
   return std::ranges::find(kCodes, code) != kCodes.end();
 }
+
+/// A place among the sessions of a listener, given back unless it is kept. Taken before FINAL says
+/// that there is one: workers may be asked at once.
+class SessionPlace {
+ public:
+  /// `most`: 0 is no limit.
+  SessionPlace(ListenerCounts& counts, std::size_t most) : counts_(counts) {
+    const std::size_t others = counts_.sessions.fetch_add(1, std::memory_order_relaxed);
+    is_free_ = most == 0 || others < most;
+  }
+
+  SessionPlace(const SessionPlace&) = delete;
+  SessionPlace& operator=(const SessionPlace&) = delete;
+
+  ~SessionPlace() {
+    if (!is_kept_) counts_.sessions.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] bool is_free() const noexcept { return is_free_; }
+
+  void keep() noexcept { is_kept_ = true; }
+
+ private:
+  ListenerCounts& counts_;
+  bool is_free_ = false;
+  bool is_kept_ = false;
+};
 
 net::ip::tcp::endpoint address_of(const IncomingTrain& from) {
   return {from.from.address(), from.from.port()};
@@ -228,10 +257,14 @@ void DatagramListener::take_handshake(Port& port, MutableBytes datagram, const I
   const auto frame = ::sealine::stt::parse_frame(datagram);
   if (!frame) return;
   const bool is_new = !sessions_.contains(number_of(frame->head.session_id));
+  std::optional<SessionPlace> place;
   if (is_new) {
     if (is_closing_) return;
+    ListenerCounts& counts = endpoint_.counts();
     const std::size_t most = endpoint_.options().listener.connections;
-    if (most != 0 && endpoint_.counts().sessions.load(std::memory_order_relaxed) >= most) {
+    bool has_place = most == 0 || counts.sessions.load(std::memory_order_relaxed) < most;
+    if (frame->head.type == FrameType::auth) has_place = place.emplace(counts, most).is_free();
+    if (!has_place) {
       return endpoint_.note_failure(address_of(from), {Errc::too_many_connections, 0});
     }
     if (endpoint_.has_enough_waiting()) {
@@ -257,7 +290,11 @@ void DatagramListener::take_handshake(Port& port, MutableBytes datagram, const I
                    .from = from.to},
                   ignored);
   }
-  if (reply->established) begin_session(port, from, std::move(*reply->established));
+  if (reply->established) {
+    SEALINE_ASSERT(place);
+    place->keep();
+    begin_session(port, from, std::move(*reply->established));
+  }
   // Frames of the session may stand behind the proof.
   take_frames(port, datagram.subspan(frame->frame_bytes), from, now);
 }
@@ -269,7 +306,6 @@ void DatagramListener::begin_session(Port& port, const IncomingTrain& from,
   DatagramWire& wire = core->answer(address_of(from));
   const Served session{.core = core, .wire = &wire};
   sessions_.emplace(id, session);
-  endpoint_.counts().sessions.fetch_add(1, std::memory_order_relaxed);
   wire.answer(*this, port.io, from.from, from.to, std::move(result));
   if (wire.touch()) touched_.push_back(session);
   endpoint_.session_ready(std::move(core));
