@@ -9,7 +9,7 @@ KEY_TEXT = re.compile(rb"(?<![a-z0-9])sl[ks]1([a-z2-7]{56})", re.IGNORECASE)
 HEX_TEXT = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", re.IGNORECASE)
 KEY_BYTES = 32
 FILE_BYTES = 8 << 10  # no file of keys is longer
-SHOWN_CHARS = 16  # so much of a key's text is the key as good as shown
+SHOWN_CHARS = 24  # so much of the text of a key is no accident, and no name of a file of the tests
 
 
 def values_in(content: bytes) -> set[bytes]:
