@@ -58,7 +58,7 @@ _sealine() {
       ;;
     --handshake-timeout | --idle-timeout | --retry | --limit-rate | --max-connections | --peer-key | -l | \
       --name | --block | --exclude | --quota | --hook | --exec | --rotate-bytes | --rotate-after | --max-rate | \
-      --forward | -L | --origin | --mtu)
+      --forward | -L | --origin | --mtu | --workers)
       return
       ;;
   esac
@@ -74,7 +74,7 @@ _sealine() {
       stt)
         case $action in
           '') candidates='listen connect forward' ;;
-          listen) candidates='--echo --exec --forward --origin' ;;
+          listen) candidates='--echo --exec --forward --origin --workers' ;;
           connect) candidates='--exec' ;;
           forward) candidates='-L --unsafe-listen' ;;
         esac

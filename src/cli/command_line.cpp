@@ -200,6 +200,7 @@ void describe_commands(CLI::App& app, OptionTexts& t, std::vector<Entry>& entrie
     sub.add_option("--forward", t.stt.targets)->allow_extra_args(false);
     sub.add_option("--congestion", t.stt.congestion);
     sub.add_option("--mtu", t.stt.mtu);
+    sub.add_option("--workers", t.stt.workers);
     if (role == Role::forward) {
       sub.add_option("-L", t.stt.forwards)->allow_extra_args(false);
     }

@@ -125,7 +125,7 @@ listen without an action serves one stream on standard input and output.
   --origin ORIGIN             listen: pages that may connect, beside our own
   --pad none|128|256|512|1024|full      hide the sizes of frames [none]
   --congestion cubic|bbr|new-reno       UDP: how fast may be sent [cubic]
-  --mtu N                     UDP: what the path takes, not probed for
+  --mtu N, --workers N        UDP: what the path takes; threads that listen [1]
   -4, -6, --retry DUR [0], --handshake-timeout DUR [10s], --idle-timeout DUR
   --limit-rate SIZE           bytes a second; more: sealine help options
 )";

@@ -149,6 +149,7 @@ struct SttOptions {
   io::stt::Padding padding = io::stt::Padding::none;
   stt::CongestionControl congestion = stt::CongestionControl::cubic;
   std::size_t mtu_bytes = 0;  ///< 0: found out
+  std::size_t workers = 1;
   bool unsafe_listen = false;
   SeedOptions seed;
   NetworkOptions network;

@@ -49,10 +49,11 @@ class Stt final {
       if (thrown) std::rethrow_exception(thrown);
     });
     context_.run();
+    endpoint_.reset();  // its threads end before what they work for
     if (!code_) code_ = kExitFailure;
-    output_->done(*code_, {{"bytes_in", counts_.bytes_in},
-                           {"bytes_out", counts_.bytes_out},
-                           {"streams", counts_.streams}});
+    output_->done(*code_, {{"bytes_in", counts_.bytes_in.load()},
+                           {"bytes_out", counts_.bytes_out.load()},
+                           {"streams", counts_.streams.load()}});
     return *code_;
   }
 
@@ -71,6 +72,7 @@ class Stt final {
     settings.web.origins = options_.origins;
     settings.session.recovery.congestion = options_.congestion;
     settings.mtu_bytes = options_.mtu_bytes;
+    settings.workers = options_.workers;
     endpoint_ = std::make_unique<io::stt::Endpoint>(context_.get_executor(), std::move(settings));
     switch (options_.role) {
       case Role::connect:
@@ -202,7 +204,7 @@ class Stt final {
   void show_status() {
     output_->warn(fmt::format("{} sessions, {} streams so far, {} in, {} out",
                               server_ ? server_->sessions() : std::size_t{session_ ? 1U : 0U},
-                              counts_.streams, format_bytes(counts_.bytes_in),
+                              counts_.streams.load(), format_bytes(counts_.bytes_in),
                               format_bytes(counts_.bytes_out)));
   }
 
@@ -211,7 +213,7 @@ class Stt final {
   Output* output_;
   RateLimit up_;
   RateLimit down_;
-  SttCounts counts_;
+  SttTotals counts_;
   std::unique_ptr<io::stt::Endpoint> endpoint_;
   std::unique_ptr<SttServer> server_;
   std::unique_ptr<SttForwarder> forwarder_;

@@ -8,6 +8,7 @@
 #include "sealine/base/error.hpp"
 #include "sealine/io/stt_stream.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,18 +18,24 @@ namespace sealine::cli {
 
 class Child;
 
-/// What the streams of a command have carried.
+/// What a stream has carried.
 struct SttCounts {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  std::uint64_t streams = 0;
 };
 
-/// What they share: both limits, and the counts.
+/// What all of them have carried, on whatever thread.
+struct SttTotals {
+  std::atomic<std::uint64_t> bytes_in = 0;
+  std::atomic<std::uint64_t> bytes_out = 0;
+  std::atomic<std::uint64_t> streams = 0;
+};
+
+/// What they share: both limits, of one thread where they limit, and the counts.
 struct SttShared {
   RateLimit& up;
   RateLimit& down;
-  SttCounts& counts;
+  SttTotals& counts;
 };
 
 /// Why a stream was given up by us: codes of our own, from 256 on.

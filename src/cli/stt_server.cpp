@@ -55,11 +55,12 @@ net::awaitable<TargetLine> read_target(io::stt::Stream& stream) {
 SttServer::SttServer(io::stt::Endpoint& endpoint, const SttOptions& options,
                      const SttShared& shared, Output& output)
     : endpoint_(&endpoint),
+      executor_(endpoint.get_executor()),
       options_(&options),
       shared_(shared),
       output_(&output),
       failures_(output),
-      changed_(endpoint.get_executor(), net::steady_timer::time_point::max()) {
+      changed_(executor_, net::steady_timer::time_point::max()) {
   endpoint.on_failure([this](const io::stt::DialFailure& failure) {
     failures_.note(endpoint_text(failure.client), failure.error, std::nullopt);
   });
@@ -86,6 +87,10 @@ Outcome<> SttServer::listen() {
                   {"wanted", std::uint64_t{io::stt::kDatagramBufferBytes}},
                   {"setting", "net.core.rmem_max"}});
   }
+  if (endpoint_->workers().count < options_->workers) {
+    output_->log(LogLevel::warning, "one thread listens: this kernel steers datagrams to no more",
+                 {{"wanted", std::uint64_t{options_->workers}}});
+  }
   return {};
 }
 
@@ -101,12 +106,13 @@ net::awaitable<void> SttServer::accept_sessions(
     if (ec) continue;
     report_connected(*session, *output_);
     const auto place = sessions_.insert(sessions_.end(), session);
-    net::co_spawn(endpoint_->get_executor(), serve(std::move(session)),
-                  [this, place](const std::exception_ptr& thrown) {
-                    sessions_.erase(place);
-                    changed_.cancel();
-                    if (thrown) std::rethrow_exception(thrown);
-                  });
+    const auto ended = [this, place](const std::exception_ptr& thrown) {
+      sessions_.erase(place);
+      changed_.cancel();
+      if (thrown) std::rethrow_exception(thrown);
+    };
+    const auto executor = session->get_executor();
+    net::co_spawn(executor, serve(std::move(session)), net::bind_executor(executor_, ended));
   }
   while (!sessions_.empty()) {
     error_code ec;
@@ -150,7 +156,8 @@ net::awaitable<void> SttServer::serve_session(SessionPtr session) {
     io::stt::Stream stream =
         co_await session->async_accept(net::redirect_error(net::use_awaitable, ec));
     if (ec) break;
-    net::co_spawn(endpoint_->get_executor(), serve_stream(peer, std::move(stream)), net::detached);
+    const auto executor = stream.get_executor();
+    net::co_spawn(executor, serve_stream(peer, std::move(stream)), net::detached);
   }
   // Not before the Close is on its way.
   error_code ec;
@@ -163,7 +170,7 @@ void SttServer::drain() {
   endpoint_->close();
   for (const SessionPtr& session : sessions_) {
     net::co_spawn(
-        endpoint_->get_executor(),
+        session->get_executor(),
         [](SessionPtr drained) -> net::awaitable<void> {
           error_code ec;
           co_await drained->async_drain(net::redirect_error(net::use_awaitable, ec));
@@ -182,16 +189,20 @@ void SttServer::note_session(const io::stt::Session& session) {
     fields.push_back({"code", code_text(failure->error.code)});
     fields.push_back({"reason", sentence({failure->error, {}, {}, {}, {}})});
   }
-  output_->log(failure ? LogLevel::warning : LogLevel::info,
-               failure ? "session failed" : "session ended", fields);
+  tell([this, has_failed = failure.has_value(), fields = std::move(fields)] {
+    output_->log(has_failed ? LogLevel::warning : LogLevel::info,
+                 has_failed ? "session failed" : "session ended", fields);
+  });
 }
 
 // --- streams -------------------------------------------------------------------------------------
 
 net::awaitable<void> SttServer::serve_stream(std::string peer, io::stt::Stream stream) {
   const std::uint64_t id = stream.id();
-  output_->event("stream", {{"id", id}, {"state", "opened"}});
-  output_->log(LogLevel::debug, "stream opened", {{"peer", peer}, {"stream", id}});
+  tell([this, peer, id] {
+    output_->event("stream", {{"id", id}, {"state", "opened"}});
+    output_->log(LogLevel::debug, "stream opened", {{"peer", peer}, {"stream", id}});
+  });
   if (stream.options().mode != io::stt::StreamMode::ordered) {
     stream.reset(kStreamRefused);
     stream.stop(kStreamRefused);
@@ -238,7 +249,7 @@ net::awaitable<void> SttServer::echo(std::string peer, io::stt::Stream stream) {
 }
 
 net::awaitable<void> SttServer::command(std::string peer, io::stt::Stream stream) {
-  auto child = Child::start(endpoint_->get_executor(), options_->command);
+  auto child = Child::start(executor_, options_->command);
   const io::stt::StreamId id = stream.id();
   if (!child) {
     stream.reset(kStreamFailed);
@@ -257,8 +268,8 @@ net::awaitable<void> SttServer::target(std::string peer, io::stt::Stream stream)
   const bool is_allowed =
       line.target && std::ranges::find(options_->targets, *line.target) != options_->targets.end();
   if (!is_allowed) {
-    output_->log(LogLevel::warning, "target refused",
-                 {{"peer", peer}, {"stream", std::uint64_t{id}}, {"target", line.text}});
+    Fields fields{{"peer", peer}, {"stream", std::uint64_t{id}}, {"target", line.text}};
+    warn("target refused", std::move(fields));
     stream.reset(kStreamRefused);
     stream.stop(kStreamRefused);
     co_return;
@@ -268,12 +279,12 @@ net::awaitable<void> SttServer::target(std::string peer, io::stt::Stream stream)
   if (!socket) {
     stream.reset(kStreamFailed);
     stream.stop(kStreamFailed);
-    output_->log(LogLevel::warning, "target not reached",
-                 {{"peer", peer},
+    Fields fields{{"peer", peer},
                   {"stream", std::uint64_t{id}},
                   {"target", line.text},
                   {"code", code_text(socket.error().code)},
-                  {"reason", sentence({socket.error(), {}, {}, {}, {}})}});
+                  {"reason", sentence({socket.error(), {}, {}, {}, {}})}};
+    warn("target not reached", std::move(fields));
     co_return;
   }
   SocketEnds ends(std::move(*socket));
@@ -293,9 +304,16 @@ void SttServer::note_stream(const std::string& peer, io::stt::StreamId id, const
     fields.push_back({"code", code_text(error->code)});
     fields.push_back({"reason", sentence({*error, {}, {}, {}, {}})});
   }
-  output_->event("stream", {{"id", std::uint64_t{id}}, {"state", error ? "failed" : "closed"}});
-  output_->log(error ? LogLevel::warning : LogLevel::info, error ? "stream failed" : "stream ended",
-               fields);
+  tell([this, id, has_failed = error.has_value(), fields = std::move(fields)] {
+    output_->event("stream",
+                   {{"id", std::uint64_t{id}}, {"state", has_failed ? "failed" : "closed"}});
+    output_->log(has_failed ? LogLevel::warning : LogLevel::info,
+                 has_failed ? "stream failed" : "stream ended", fields);
+  });
+}
+
+void SttServer::warn(std::string_view what, Fields fields) {
+  tell([this, what, fields = std::move(fields)] { output_->log(LogLevel::warning, what, fields); });
 }
 
 }  // namespace sealine::cli

@@ -14,10 +14,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace sealine::cli {
 
-/// Takes sessions, and their streams to what --echo, --exec or --forward says. One thread.
+/// Takes sessions, and their streams to what --echo, --exec or --forward says.
+///
+/// One thread; but sessions and streams are served where they run, which is a worker's thread with
+/// --workers. From there what is said and counted goes by tell().
 class SttServer final {
  public:
   /// `endpoint` and `shared` outlive it.
@@ -54,11 +59,21 @@ class SttServer final {
   [[nodiscard]] net::awaitable<void> echo(std::string peer, io::stt::Stream stream);
   [[nodiscard]] net::awaitable<void> command(std::string peer, io::stt::Stream stream);
   [[nodiscard]] net::awaitable<void> target(std::string peer, io::stt::Stream stream);
+
+  /// Runs `what` on our thread: at once where this is it.
+  template <class What>
+  void tell(What what) {
+    net::dispatch(executor_, std::move(what));
+  }
+
   void note_stream(const std::string& peer, io::stt::StreamId id, const SttCounts& counts,
                    const std::optional<Error>& error);
   void note_session(const io::stt::Session& session);
+  /// `what` is a literal.
+  void warn(std::string_view what, Fields fields);
 
   io::stt::Endpoint* endpoint_;
+  net::any_io_executor executor_;
   const SttOptions* options_;
   SttShared shared_;
   Output* output_;

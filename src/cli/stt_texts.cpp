@@ -70,6 +70,22 @@ Outcome<std::size_t> path_mtu(const std::string& text) {
                            io::stt::kMaxMtuBytes, in_quotes(text)));
 }
 
+/// Threads that listen: where nothing else is shared between sessions.
+Outcome<std::size_t> worker_count(const SttTexts& s, const SttOptions& out) {
+  if (s.workers.empty()) return std::size_t{1};
+  const auto count = parse_count(s.workers, 1, io::stt::kMaxWorkers);
+  if (!count) {
+    return usage(fmt::format("--workers takes a number from 1 to {}, not {}", io::stt::kMaxWorkers,
+                             in_quotes(s.workers)));
+  }
+  if (*count == 1) return std::size_t{1};
+  if (out.work != Work::echo && out.work != Work::targets) {
+    return usage("--workers is for stt listen with --echo or --forward");
+  }
+  if (out.network.limit_rate != 0) return usage("--workers and --limit-rate exclude each other");
+  return static_cast<std::size_t>(*count);
+}
+
 /// scheme://host[:port], as a browser sends it.
 Outcome<std::vector<std::string>> origins_of(const SttTexts& s) {
   for (const std::string& origin : s.origins) {
@@ -148,9 +164,11 @@ Outcome<Command> stt_options(const OptionTexts& t, SttOptions::Role role) {
   SEALINE_TRY(congestion, congestion_control(s.congestion));
   SEALINE_TRY(mtu_bytes, path_mtu(s.mtu));
   const bool is_websocket = url.scheme == io::stt::Scheme::ws || url.scheme == io::stt::Scheme::wss;
-  if (is_websocket && !(s.congestion.empty() && s.mtu.empty())) {
-    return usage(
-        fmt::format("{} is for udp:// and stt://", s.mtu.empty() ? "--congestion" : "--mtu"));
+  if (is_websocket && !(s.congestion.empty() && s.mtu.empty() && s.workers.empty())) {
+    const std::string_view refused = !s.mtu.empty()      ? "--mtu"
+                                     : s.workers.empty() ? "--congestion"
+                                                         : "--workers";
+    return usage(fmt::format("{} is for udp:// and stt://", refused));
   }
   out.congestion = congestion;
   out.mtu_bytes = mtu_bytes;
@@ -161,6 +179,8 @@ Outcome<Command> stt_options(const OptionTexts& t, SttOptions::Role role) {
   out.origins = std::move(origins);
   out.unsafe_listen = t.unsafe_listen;
   SEALINE_TRY(choose_work(s, out));
+  SEALINE_TRY(workers, worker_count(s, out));
+  out.workers = workers;
   if (!out.origins.empty() && role != Role::listen) return usage("--origin is for stt listen");
   for (const std::string& text : s.forwards) {
     SEALINE_TRY(forward, port_forward(text));

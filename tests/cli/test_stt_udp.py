@@ -46,6 +46,18 @@ class Streams(SttUdpCase):
             done = self.connect(f"udp://{listener.name}", "--pad", pad, data=data)
             self.assertTrue(self.assert_exit(0, done).out == data, pad)
 
+    def test_workers(self) -> None:
+        listener = self.serve("--echo", "--workers", "3", "-v", scheme="stt")
+        data = os.urandom(300_000)
+        for scheme in ("udp", "udp", "udp", "ws", "udp"):
+            done = self.assert_exit(0, self.connect(f"{scheme}://{listener.name}", data=data))
+            self.assertTrue(done.out == data)
+        second = self.run_sealine("stt", "listen", f"udp://{listener.name}", "--seed-file", self.seed, "--echo",
+                                  "--workers", "3")
+        self.assert_error("E01", 1, second)
+        self.assertEqual(0, listener.terminate(), listener.stderr)
+        self.assertEqual(5, sum("session ended" in line for line in listener.stderr_lines), listener.stderr)
+
     def test_both_on_one_port_number(self) -> None:
         listener = self.serve("--echo", scheme="stt")
         self.assertEqual(1, sum("listening on" in line for line in listener.stderr_lines), listener.stderr)
@@ -99,7 +111,12 @@ class Ends(SttUdpCase):
         cases = (("connect", "udp://h"), ("connect", "udp://:1"), ("connect", "udp://h:1/stt"),
                  ("listen", "udp://:1", "--mtu", "1279"), ("listen", "udp://:1", "--mtu", "65536"),
                  ("listen", "udp://:1", "--congestion", "reno"), ("connect", "ws://h:1", "--mtu", "1500"),
-                 ("connect", "ws://h:1", "--congestion", "bbr"))
+                 ("connect", "ws://h:1", "--congestion", "bbr"),
+                 ("listen", "udp://:1", "--echo", "--workers", "0"), ("listen", "udp://:1", "--echo", "--workers", "257"),
+                 ("listen", "ws://:1", "--echo", "--workers", "2"), ("listen", "udp://:1", "--workers", "2"),
+                 ("listen", "udp://:1", "--exec", "cat", "--workers", "2"),
+                 ("listen", "udp://:1", "--echo", "--workers", "2", "--limit-rate", "1M"),
+                 ("connect", "udp://h:1", "--workers", "2"))
         for case in cases:
             with self.subTest(case):
                 self.assert_error("U05", 2, self.run_sealine("stt", *case))
