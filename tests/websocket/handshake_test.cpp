@@ -208,6 +208,7 @@ TEST(WebSocketServer, RequestLinesHaveThreePartsAndHeadersAreTokensAndPrintable)
   const std::pair<std::string, int> rows[] = {
       {request("", "", "GET"), 400},
       {request("", "", "GET HTTP/1.1"), 400},
+      {request("", "", "GET  HTTP/1.1"), 400},
       {request("", "", "GET /a b HTTP/1.1"), 400},
       {request("", "", "HEAD /stt HTTP/1.1"), 405},
       {request("", "Content-Length: 0\r\n"), 101},
