@@ -22,6 +22,7 @@ constexpr std::size_t kMaxPrefixBytes = kMaxInitBytes + (2 * wire::kMaxVarintByt
 constexpr std::size_t kPaddingTailBytes = 2;
 /// No frame is begun in less: the largest one of control messages, padded or not.
 constexpr std::size_t kMinRoomBytes = 4096 + kMaxFrameOverheadBytes;
+constexpr std::uint64_t kStreamWindows = 4;  ///< in the session's window, as at the beginning
 
 /// A prefix that is written into a place of its own.
 class Prefix {
@@ -222,6 +223,9 @@ std::size_t Session::Machine::put_stream_control(MutableBytes out, TimePoint now
     if (stream->credit_due && put(Credit{stream->receive_credit.next_limit()}, carried::kCredit)) {
       stream->receive_credit.grant(now, round_trip_now());
       stream->credit_due = false;
+      // What one stream holds unread must leave the others enough that a grant becomes due again.
+      receive_credit.widen(kStreamWindows * stream->receive_credit.window());
+      session_credit_due = session_credit_due || receive_credit.is_due();
     }
     if (stream->reset.is_due() && put(stream->reset.message(), carried::kReset)) {
       stream->reset.handle_sent(is_udp());

@@ -278,6 +278,31 @@ TEST(SttSession, AStalledReaderHoldsOneStreamAndNoOther) {
   EXPECT_EQ(got, much);
 }
 
+TEST(SttSession, AStreamThatStallsWithAWideWindowHoldsNoOther) {
+  const Bytes much = pattern(4 << 20U);
+  for (const std::size_t read_before : {1, 2, 4}) {
+    Pair pair;
+    // A round trip of 100 ms, in which windows are eaten: they grow.
+    pair.b.ping(pair.now);
+    ASSERT_TRUE(pair.step(pair.b, pair.a, pair.wire_ba));
+    pair.now += std::chrono::milliseconds(100);
+    pair.run();
+    const StreamId stalled = *pair.a.open({}, pair.now);
+    const auto write_all = [&] {
+      while (*pair.a.write(stalled, much, pair.now) > 0) pair.run();
+    };
+    Bytes some(65536);
+    for (std::size_t read = 0; read < read_before << 20U;) {
+      write_all();
+      read += pair.b.read(stalled, some, pair.now)->bytes;
+      pair.run();
+    }
+    write_all();  // and nobody reads any more
+    const StreamId fast = *pair.a.open({}, pair.now);
+    EXPECT_TRUE(carried(pair, pair.a, pair.b, fast, much) == much) << read_before << " MiB";
+  }
+}
+
 TEST(SttSession, CreditOfTheSessionIsSharedByItsStreams) {
   Pair pair;
   const Bytes data = pattern(262144);

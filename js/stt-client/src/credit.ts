@@ -89,6 +89,15 @@ export class ReceiveCredit {
     return Math.max(this.#limit, this.#consumed + this.#window);
   }
 
+  get window(): number {
+    return this.#window;
+  }
+
+  /** To `window` at least, as far as it may become. */
+  widen(window: number): void {
+    this.#window = Math.max(this.#window, Math.min(window, this.#most));
+  }
+
   /** The limit that the grant says: it is on its way, so it counts. */
   grant(now: number, roundTripMs: number): number {
     this.#limit = this.nextLimit;

@@ -48,6 +48,7 @@ interface Stream {
 
 /** Of one frame: with INIT and CREDIT they fit into the smallest padded one. */
 const maxStreamMessages = 4;
+const streamWindows = 4; // in the session's window, as at the beginning
 const initAndPrefixBytes = 2 + 5 + 10 + 10;
 
 /**
@@ -541,6 +542,9 @@ export class Session {
         stream.creditDue = false;
         const limit = BigInt(stream.receiveCredit.grant(now, this.#roundTripMs));
         messages.push({ kind: "credit", limit });
+        // What one stream holds unread must leave the others enough that a grant becomes due again.
+        this.#receiveCredit.widen(streamWindows * stream.receiveCredit.window);
+        this.#sessionCreditDue ||= this.#receiveCredit.isDue;
       }
       if (messages.length === 0) continue;
       const flags = stream.needsInit ? Flag.init : 0;

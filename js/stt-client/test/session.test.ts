@@ -294,6 +294,31 @@ test("windows double where half of one is eaten within two round trips", () => {
   assert(largest >= 1 << 20, String(largest));
 });
 
+test("a stream that stalls with a wide window holds no other", () => {
+  for (const rounds of [2, 4, 6, 8, 10]) {
+    const pair = new Pair();
+    pair.r.session.ping(6n, 0);
+    pair.now = 100;
+    pair.run();
+    const stalled = pair.i.session.open();
+    pair.i.session.write(stalled, bytesOf(24 << 20), 0);
+    for (let round = 0; round < rounds; ++round) {
+      pair.now += 1;
+      pair.run();
+      pair.consumeAll(pair.r);
+    }
+    const other = pair.i.session.open();
+    pair.i.session.write(other, bytesOf(1 << 20), 0);
+    const got = (): number => pair.data(pair.r, other).reduce((sum, b) => sum + b.length, 0);
+    for (let round = 0, consumed = 0; round < 40; ++round, consumed = got()) {
+      pair.now += 1000;
+      pair.run();
+      if (got() > consumed) pair.r.session.consume(other, got() - consumed);
+    }
+    assert.equal(got(), 1 << 20, `${rounds} rounds`);
+  }
+});
+
 test("priorities come before turns, and equals take turns", () => {
   const pair = new Pair();
   const low = pair.i.session.open({ priority: 200 });

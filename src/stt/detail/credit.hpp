@@ -73,6 +73,13 @@ class ReceiveCredit {
     last_grant_ = now;
   }
 
+  /// To `window` at least, as far as it may become.
+  void widen(std::uint64_t window) noexcept {
+    window_ = std::max(window_, std::min(window, most_));
+  }
+
+  [[nodiscard]] std::uint64_t window() const noexcept { return window_; }
+
   [[nodiscard]] std::uint64_t left() const noexcept { return limit_ - used_; }
 
   [[nodiscard]] std::uint64_t limit() const noexcept { return limit_; }
