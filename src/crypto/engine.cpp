@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 
 namespace sealine::crypto {
 namespace {
@@ -16,6 +17,14 @@ namespace {
 constexpr std::size_t kMaxKbkdfBytes = 112;
 
 }  // namespace
+
+void Aead::seal_parts(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head, ByteView body,
+                      MutableBytes sealed) {
+  SEALINE_ASSERT(sealed.size() == head.size() + body.size() + kTagBytes);
+  if (head.empty()) return seal(nonce, aad, body, sealed);
+  if (!body.empty()) std::memcpy(sealed.data() + head.size(), body.data(), body.size());
+  seal(nonce, aad, head, sealed);
+}
 
 void Engine::sha256_many(std::span<const ByteView> messages, std::span<ByteArray<kHashBytes>> out) {
   SEALINE_ASSERT(out.size() == messages.size());

@@ -67,15 +67,7 @@ std::size_t EpochKeys::seal(FrameHead head, ByteView prefix, ByteView body, Muta
   end = std::ranges::copy(meta.first(meta_length).subspan(1), end).out;
   const ByteView aad_view(aad.data(), static_cast<std::size_t>(end - aad.begin()));
 
-  // A head run is encrypted on its way to its place; the rest stands in place already.
-  crypto::Aead& aead = key_of(head.stream);
-  if (prefix.empty()) {
-    aead.seal(nonce_of(head.number), aad_view, body, payload);
-  } else {
-    // g++ 12 makes a loop over bytes of std::ranges::copy here.
-    if (!body.empty()) std::memcpy(payload.data() + prefix.size(), body.data(), body.size());
-    aead.seal(nonce_of(head.number), aad_view, prefix, payload);
-  }
+  key_of(head.stream).seal_parts(nonce_of(head.number), aad_view, prefix, body, payload);
   return header_length + head.payload_bytes + meta_length;
 }
 

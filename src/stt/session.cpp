@@ -245,6 +245,10 @@ Result<Read> Session::read(StreamId stream, MutableBytes out, TimePoint /*now*/)
   return result;
 }
 
+void Session::offer(StreamId stream, MutableBytes place) {
+  if (Machine::Stream* from = machine_->find(stream)) from->receiving.offer(place);
+}
+
 std::size_t Session::readable_bytes(StreamId stream) const noexcept {
   const Machine::Stream* from = machine_->find(stream);
   return from == nullptr ? 0 : from->receiving.readable_bytes();

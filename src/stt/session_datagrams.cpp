@@ -125,8 +125,8 @@ void Session::Machine::handle_ack(const Ack& ack, TimePoint now) {
 void Session::Machine::choose_ack_frequency() {
   detail::Datagrams& udp = *datagrams;
   const std::size_t window = udp.recovery.window_bytes() / udp.mtu.bytes();
-  const auto best = static_cast<std::uint16_t>(
-      std::clamp<std::size_t>(window / 8, 2, detail::kUsualAckFrequency));
+  const auto best =
+      static_cast<std::uint16_t>(std::clamp<std::size_t>(window / 8, 2, detail::kMaxAckFrequency));
   const bool is_far_off = best * 3 <= udp.acks_every * 2 || best * 2 >= udp.acks_every * 3;
   if (!is_far_off) return;
   udp.acks_every = best;
@@ -147,6 +147,8 @@ void Session::Machine::judge_size(std::size_t bytes, bool is_probe, bool arrived
 void Session::Machine::handle_acked(const SentFrame& frame) {
   detail::Datagrams& udp = *datagrams;
   if ((frame.carried & carried::kMtuProbe) != 0) judge_size(frame.bytes, true, true);
+  if ((frame.carried & carried::kAckFrequency) != 0)
+    udp.recovery.set_max_ack_delay(udp.ack_delay_asked);
   if ((frame.carried & carried::kAck) != 0) udp.received.handle_ack_of(frame.ack_largest);
   Stream* stream = frame.stream == 0 ? nullptr : find(frame.stream);
   if (stream == nullptr) return;
@@ -226,7 +228,8 @@ void Session::Machine::add_ack(ControlWriter& writer, SentFrame& sent, TimePoint
 }
 
 std::size_t Session::Machine::put_ack(MutableBytes out, TimePoint now) {
-  std::array<std::uint8_t, kControlBytes> body{};
+  if (!datagrams->received.has_news()) return 0;
+  ByteArray<kControlBytes> body;
   const FrameHead head{.type = FrameType::control};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
   SentFrame sent;
@@ -237,7 +240,7 @@ std::size_t Session::Machine::put_ack(MutableBytes out, TimePoint now) {
 
 // A PING that asks for an answer at once, where nothing else waits.
 std::size_t Session::Machine::put_probe(MutableBytes out, TimePoint now) {
-  std::array<std::uint8_t, kControlBytes> body{};
+  ByteArray<kControlBytes> body;
   const FrameHead head{.type = FrameType::control,
                        .flags = static_cast<std::uint8_t>(flag::kReliable | flag::kAckNow)};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
@@ -253,7 +256,7 @@ Departure Session::Machine::put_mtu_probe(MutableBytes out, TimePoint now) {
   const bool has_room =
       udp.recovery.in_flight_bytes() + *size + udp.mtu.bytes() <= udp.recovery.window_bytes();
   if (!has_room || udp.recovery.probes_due() > 0) return {};
-  std::array<std::uint8_t, kControlBytes> body{};
+  ByteArray<kControlBytes> body;
   const FrameHead head{.type = FrameType::control,
                        .flags = static_cast<std::uint8_t>(flag::kReliable | flag::kAckNow)};
   ControlWriter writer(body);
@@ -278,7 +281,7 @@ Departure Session::Machine::put_path_challenge(MutableBytes out, TimePoint now) 
   if (room.size() < least_room(kMinDataRoom)) return {};
   // Not before: the answer to the last one may come with the very frame that asked for this.
   rng->fill(candidate.challenge.bytes);
-  std::array<std::uint8_t, kControlBytes> body{};
+  ByteArray<kControlBytes> body;
   const FrameHead head{.type = FrameType::control, .flags = flag::kReliable};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, room))));
   SEALINE_ASSERT(writer.put(candidate.challenge));
@@ -321,6 +324,13 @@ std::size_t Session::Machine::fill_path(MutableBytes out, TimePoint now) {
   return used;
 }
 
+// Something is to be sent, as soon as it may.
+bool Session::Machine::has_waiting(TimePoint now) const noexcept {
+  const bool has_turn =
+      std::ranges::any_of(schedule, [](const auto& turns) { return !turns.second.empty(); });
+  return has_turn || !control_due.empty() || has_control_due(now) || sending.is_due(now);
+}
+
 Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
   rings.watch(now);
   detail::Datagrams& udp = *datagrams;
@@ -347,7 +357,7 @@ Departure Session::Machine::fill_datagram(MutableBytes out, TimePoint now) {
     used = fill_path(room, now);
     if (used == 0) udp.recovery.handle_app_limited(now);
   } else {
-    udp.paced_until = next;
+    if (has_waiting(now)) udp.paced_until = next;
     // Who has moved hears no ACK until it answers: the window is no reason to wait.
     const MutableBytes answer = answer_room(udp, room);
     if (udp.response_due) used = put_control(answer, now);

@@ -144,7 +144,7 @@ std::size_t Session::Machine::put_frame(FrameHead head, const Content& content, 
 }
 
 std::size_t Session::Machine::put_close(MutableBytes out, TimePoint now) {
-  std::array<std::uint8_t, kControlBytes> body{};
+  ByteArray<kControlBytes> body;
   const FrameHead head{.type = FrameType::control};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
   if (!writer.put(CloseMessage{.code = closing->code, .reason = closing->reason})) {
@@ -155,8 +155,18 @@ std::size_t Session::Machine::put_close(MutableBytes out, TimePoint now) {
   return put_frame(head, {.body = writer.finish()}, out, now);
 }
 
+// Beside a rotation.
+bool Session::Machine::has_control_due(TimePoint now) const noexcept {
+  if (rotated_due || pong_due || ping_due || session_credit_due) return true;
+  if (!is_udp()) return false;
+  return datagrams->response_due || datagrams->ack_frequency_due ||
+         datagrams->received.is_ack_due(now);
+}
+
 std::size_t Session::Machine::put_control(MutableBytes out, TimePoint now) {
-  std::array<std::uint8_t, kControlBytes> body{};
+  const auto rotate = sending.poll(now);
+  if (!rotate && !has_control_due(now)) return 0;
+  ByteArray<kControlBytes> body;
   FrameHead head{.type = FrameType::control};
   ControlWriter writer(MutableBytes(body).first(std::min(body.size(), plaintext_room(head, out))));
   SentFrame sent;
@@ -166,17 +176,18 @@ std::size_t Session::Machine::put_control(MutableBytes out, TimePoint now) {
     return true;
   };
   // A rotation comes first, so that it always fits; what does not fit waits for the next frame.
-  if (const auto rotate = sending.poll(now)) SEALINE_ASSERT(put(*rotate, carried::kRotate));
+  if (rotate) SEALINE_ASSERT(put(*rotate, carried::kRotate));
   if (rotated_due && put(*rotated_due, carried::kRotated)) rotated_due.reset();
   if (is_udp() && datagrams->response_due && put(*datagrams->response_due, 0)) {
     datagrams->response_due.reset();
   }
   if (is_udp() && datagrams->ack_frequency_due) {
-    const auto delay = std::min<Duration>(std::chrono::milliseconds(25), round_trip_now() / 4);
+    const Duration delay = detail::ReceivedPackets::delay_for(round_trip_now());
     const AckFrequency wish{
         .packets = datagrams->acks_every,
         .max_delay_us = static_cast<std::uint32_t>(
             std::chrono::duration_cast<std::chrono::microseconds>(delay).count())};
+    datagrams->ack_delay_asked = std::chrono::microseconds(wish.max_delay_us);
     datagrams->ack_frequency_due = !put(wish, carried::kAckFrequency);
   }
   if (pong_due && put(Pong{*pong_due}, 0)) pong_due.reset();
@@ -212,7 +223,7 @@ std::size_t Session::Machine::put_stream_control(MutableBytes out, TimePoint now
       prefix.init(stream->options);
       head.flags |= flag::kInit;
     }
-    std::array<std::uint8_t, kControlBytes> body{};
+    ByteArray<kControlBytes> body;
     const std::size_t most = plaintext_room(head, out) - prefix.view().size();
     ControlWriter writer(MutableBytes(body).first(std::min(body.size(), most)));
     const auto put = [&](const ControlMessage& message, std::uint16_t bit) {

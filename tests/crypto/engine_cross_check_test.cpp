@@ -98,6 +98,7 @@ TEST_F(EngineCrossCheck, gcm_agrees_on_any_size_split_place_and_key) {
   const char* given = std::getenv("SEALINE_SEED");
   const std::uint64_t first_seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 1;
   const auto aead = fast_->make_aead();
+  const auto reference_aead = reference_->make_aead();
   for (std::uint64_t seed = first_seed; seed < first_seed + rounds(); ++seed) {
     SCOPED_TRACE("SEALINE_SEED=" + std::to_string(seed));
     SeededRng rng(seed);
@@ -129,6 +130,18 @@ TEST_F(EngineCrossCheck, gcm_agrees_on_any_size_split_place_and_key) {
     Placed by_aead = before;
     aead->seal(nonce, aad.view(), head.view(), by_aead.view());
     ASSERT_TRUE(std::ranges::equal(by_aead.view(), expected.view()));
+
+    // From two places, neither of them its own.
+    Placed body(rng, size - split);
+    std::ranges::copy(ByteView(plaintext).subspan(split), body.view().begin());
+    for (Aead* const each : {aead.get(), reference_aead.get()}) {
+      each->set_key(key);
+      Placed gathered(rng, size + kTagBytes);
+      const Placed untouched = gathered;
+      each->seal_parts(nonce, aad.view(), head.view(), body.view(), gathered.view());
+      ASSERT_TRUE(std::ranges::equal(gathered.view(), expected.view()));
+      ASSERT_TRUE(gathered.surroundings_equal(untouched));
+    }
 
     // Opened at another place of the split, by both.
     const std::size_t other = any_split(rng, size);

@@ -1,7 +1,10 @@
 #include "stt/detail/receive_stream.hpp"
 
+#include "support/fixed_rng.hpp"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -9,6 +12,8 @@
 
 namespace sealine::stt::detail {
 namespace {
+
+using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t kEnough = std::numeric_limits<std::uint64_t>::max();
 
@@ -70,6 +75,115 @@ TEST(SttReceiveStream, NothingIsReadableOnceNobodyWantsIt) {
     }
     EXPECT_EQ(stream.readable_bytes(), 0U);
     EXPECT_FALSE(stream.is_readable());
+  }
+}
+
+Bytes pattern(std::size_t size) {
+  Bytes out(size);
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(i * 7 + (i >> 8U));
+  return out;
+}
+
+DataBody part(const Bytes& all, std::size_t begin, std::size_t end) {
+  return {.offset = begin, .bytes = ByteView(all).subspan(begin, end - begin)};
+}
+
+TEST(SttReceiveStream, WhatComesNextStandsInTheOfferedPlaceAtOnce) {
+  ReceiveStream stream(StreamMode::ordered);
+  const Bytes all = pattern(100);
+  Bytes place(64);
+  stream.offer(place);
+  EXPECT_FALSE(stream.add(part(all, 0, 40), kEnough).fault);
+  EXPECT_TRUE(std::ranges::equal(ByteView(place).first(40), ByteView(all).first(40)));
+  EXPECT_EQ(stream.readable_bytes(), 40U);
+  EXPECT_FALSE(stream.add(part(all, 40, 100), kEnough).fault);
+  EXPECT_EQ(stream.readable_bytes(), 100U);
+  EXPECT_EQ(stream.take_consumed(), 0U) << "nothing was read yet";
+  EXPECT_EQ(stream.read(place).bytes, 64U);
+  EXPECT_EQ(stream.take_consumed(), 64U);
+  EXPECT_TRUE(std::ranges::equal(place, ByteView(all).first(64)));
+  EXPECT_EQ(stream.read(place).bytes, 36U);
+  EXPECT_TRUE(std::ranges::equal(ByteView(place).first(36), ByteView(all).last(36)));
+}
+
+TEST(SttReceiveStream, NothingIsPutIntoAPlaceThatIsNotOfferedAnyMore) {
+  const Bytes all = pattern(100);
+  for (const bool by_read : {false, true}) {
+    ReceiveStream stream(StreamMode::ordered);
+    Bytes place(64);
+    stream.offer(place);
+    EXPECT_FALSE(stream.add(part(all, 0, 10), kEnough).fault);
+    Bytes other(5);
+    if (by_read) {
+      EXPECT_EQ(stream.read(other).bytes, 5U) << "another place, and a smaller one";
+    } else {
+      stream.offer({});
+    }
+    std::ranges::fill(place, std::uint8_t{0});
+    EXPECT_FALSE(stream.add(part(all, 10, 100), kEnough).fault);
+    EXPECT_TRUE(std::ranges::all_of(place, [](std::uint8_t byte) { return byte == 0; }));
+    Bytes rest(200);
+    rest.resize(stream.read(rest).bytes);
+    const std::size_t begin = by_read ? 5 : 0;
+    EXPECT_TRUE(std::ranges::equal(rest, ByteView(all).subspan(begin))) << by_read;
+  }
+}
+
+TEST(SttReceiveStream, AStreamThatIsOverForgetsTheOfferedPlace) {
+  const Bytes all = pattern(100);
+  for (const bool is_reset : {false, true}) {
+    ReceiveStream stream(StreamMode::ordered);
+    Bytes place(64);
+    stream.offer(place);
+    if (is_reset) {
+      EXPECT_FALSE(stream.reset(100, kEnough).fault);
+    } else {
+      stream.stop();
+    }
+    EXPECT_FALSE(stream.add(part(all, 0, 100), kEnough).fault);
+    EXPECT_TRUE(std::ranges::all_of(place, [](std::uint8_t byte) { return byte == 0; }));
+  }
+}
+
+// Parts in any order, overlapping and repeated, places of any size: the bytes are those of the
+// stream, each once.
+TEST(SttReceiveStream, PlacesAndReadsOfAnySizeGiveTheStream) {
+  const Bytes all = pattern(20'000);
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(seed);
+    test::SeededRng rng(seed);
+    ReceiveStream stream(StreamMode::ordered);
+    Bytes given;
+    Bytes place;
+    while (given.size() < all.size()) {
+      const std::size_t ahead = given.size() + rng.below(3000);
+      const std::size_t begin =
+          std::min<std::size_t>(all.size(), rng.below(3) == 0 ? ahead : given.size());
+      const std::size_t end = std::min<std::size_t>(all.size(), begin + rng.below(2000));
+      EXPECT_FALSE(stream.add(part(all, begin, end), kEnough).fault);
+      switch (rng.below(4)) {
+        case 0:
+          stream.offer({});
+          place.assign(rng.below(3000), 0);
+          stream.offer(place);
+          break;
+        case 1: {
+          Bytes elsewhere(rng.below(1000));
+          elsewhere.resize(stream.read(elsewhere).bytes);
+          given.insert(given.end(), elsewhere.begin(), elsewhere.end());
+          break;
+        }
+        case 2: {
+          const std::size_t count = stream.read(place).bytes;
+          given.insert(given.end(), place.begin(),
+                       place.begin() + static_cast<std::ptrdiff_t>(count));
+          break;
+        }
+        default:
+          break;
+      }
+    }
+    ASSERT_EQ(given, all);
   }
 }
 

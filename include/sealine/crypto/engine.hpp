@@ -38,6 +38,11 @@ class SEALINE_API Aead {
   virtual void seal(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head,
                     MutableBytes sealed) = 0;
 
+  /// The same where nothing stands in place: the plaintext is `head` followed by `body`, neither of
+  /// which overlaps `sealed`.
+  virtual void seal_parts(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head, ByteView body,
+                          MutableBytes sealed);
+
   /// As Engine::gcm_open, under the key set last.
   [[nodiscard]] virtual Result<> open(FixedView<kNonceBytes> nonce, ByteView aad,
                                       MutableBytes sealed, MutableBytes head) = 0;

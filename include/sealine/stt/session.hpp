@@ -180,6 +180,10 @@ class SEALINE_API Session {
   /// The next bytes, in order (mode ordered), or of the oldest whole message. 0 bytes and neither
   /// message_end nor finished: nothing there now. Errors: stream_unknown, stream_reset.
   [[nodiscard]] Result<Read> read(StreamId stream, MutableBytes out, TimePoint now);
+  /// Mode ordered: the next read of this stream will be into `place`, and until then the bytes that
+  /// come next in order are put there at once, not kept first. `place` must stand until that read,
+  /// or until it is taken back by an empty one, which loses nothing. An unknown stream: nothing.
+  void offer(StreamId stream, MutableBytes place);
   /// Bytes that read would give at once.
   [[nodiscard]] std::size_t readable_bytes(StreamId stream) const noexcept;
   /// Bytes that write would take at once.

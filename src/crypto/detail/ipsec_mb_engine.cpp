@@ -143,6 +143,22 @@ class IpsecMbAead final : public Aead {
     gcm_seal_with(manager_.get(), &scratch_.key, &scratch_.context, nonce, aad, head, sealed);
   }
 
+  void seal_parts(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head, ByteView body,
+                  MutableBytes sealed) override {
+    const std::size_t size = head.size() + body.size();
+    SEALINE_ASSERT(sealed.size() == size + kTagBytes);
+    if (head.empty()) return seal(nonce, aad, body, sealed);
+    IMB_MGR* const manager = manager_.get();
+    std::uint8_t* const out = sealed.data();
+    IMB_AES256_GCM_INIT(manager, &scratch_.key, &scratch_.context, nonce.data(), address(aad),
+                        aad.size());
+    IMB_AES256_GCM_ENC_UPDATE(manager, &scratch_.key, &scratch_.context, out, head.data(),
+                              head.size());
+    IMB_AES256_GCM_ENC_UPDATE(manager, &scratch_.key, &scratch_.context, out + head.size(),
+                              address(body), body.size());
+    IMB_AES256_GCM_ENC_FINALIZE(manager, &scratch_.key, &scratch_.context, out + size, kTagBytes);
+  }
+
   Result<> open(FixedView<kNonceBytes> nonce, ByteView aad, MutableBytes sealed,
                 MutableBytes head) override {
     return gcm_open_with(manager_.get(), &scratch_.key, &scratch_.context, nonce, aad, sealed,

@@ -39,6 +39,13 @@ void transform(EVP_CIPHER_CTX* context, const std::uint8_t* from, MutableBytes t
   if (!to.empty()) require(EVP_CipherUpdate(context, to.data(), &used, from, int_size(to.size())));
 }
 
+void finish_seal(EVP_CIPHER_CTX* context, MutableBytes sealed) {
+  std::uint8_t* const tag = sealed.last(kTagBytes).data();
+  int used = 0;
+  require(EVP_CipherFinal_ex(context, tag, &used));
+  require(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag));
+}
+
 void seal_with(EVP_CIPHER_CTX* context, ByteView aad, ByteView head, MutableBytes sealed) {
   SEALINE_ASSERT(sealed.size() >= kTagBytes && head.size() <= sealed.size() - kTagBytes);
   const MutableBytes body = sealed.first(sealed.size() - kTagBytes);
@@ -46,10 +53,7 @@ void seal_with(EVP_CIPHER_CTX* context, ByteView aad, ByteView head, MutableByte
   authenticate(context, aad);
   transform(context, head.data(), body.first(head.size()));
   transform(context, rest.data(), rest);
-  int used = 0;
-  require(EVP_CipherFinal_ex(context, sealed.data() + body.size(), &used));
-  require(
-      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, sealed.data() + body.size()));
+  finish_seal(context, sealed);
 }
 
 Result<> open_with(EVP_CIPHER_CTX* context, ByteView aad, MutableBytes sealed, MutableBytes head) {
@@ -97,6 +101,16 @@ class OpensslAead final : public Aead {
             MutableBytes sealed) override {
     start(seal_.get(), nullptr, nonce.data());
     seal_with(seal_.get(), aad, head, sealed);
+  }
+
+  void seal_parts(FixedView<kNonceBytes> nonce, ByteView aad, ByteView head, ByteView body,
+                  MutableBytes sealed) override {
+    SEALINE_ASSERT(sealed.size() == head.size() + body.size() + kTagBytes);
+    start(seal_.get(), nullptr, nonce.data());
+    authenticate(seal_.get(), aad);
+    transform(seal_.get(), head.data(), sealed.first(head.size()));
+    transform(seal_.get(), body.data(), sealed.subspan(head.size(), body.size()));
+    finish_seal(seal_.get(), sealed);
   }
 
   Result<> open(FixedView<kNonceBytes> nonce, ByteView aad, MutableBytes sealed,

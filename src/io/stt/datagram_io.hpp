@@ -43,7 +43,7 @@ inline constexpr std::size_t kMaxTrainBytes = 65507;
 /// executor.
 class ReceiveBatch {
  public:
-  static constexpr std::size_t kTrains = 8;
+  static constexpr std::size_t kTrains = 2;
   static constexpr std::size_t kTrainBytes = 65536;
 
   ReceiveBatch() : memory_(kTrains * kTrainBytes) {}
@@ -109,7 +109,7 @@ class DatagramIo {
   /// is lost like any datagram and no error.
   virtual void send(const OutgoingTrain& train, error_code& ec) = 0;
 
-  /// Tells `sink`, which the wait keeps alive, once.
+  /// Tells `sink`, which the wait keeps alive, once; it may find nothing there.
   virtual void wait_readable(std::shared_ptr<DatagramSink> sink) = 0;
   virtual void wait_writable(std::shared_ptr<DatagramSink> sink) = 0;
 

@@ -21,7 +21,7 @@ using ::sealine::stt::SessionId;
 namespace {
 
 /// Bytes of one socket before the others have their turn.
-constexpr std::size_t kPortTurnBytes = std::size_t{2} << 20U;
+constexpr std::size_t kPortTurnBytes = std::size_t{128} << 10U;
 /// Magic, type, session id: the same in every frame.
 constexpr std::size_t kTypeAt = 2;
 constexpr std::size_t kIdAt = 3;

@@ -1,5 +1,7 @@
 #include "io/stt/datagram_socket.hpp"
 
+#include "io/detail/clock.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -165,7 +167,7 @@ class Waker {
     if (sink_) sink_->drop_operations();
   }
 
-  void operator()(const error_code& ec) {
+  void operator()(const error_code& ec = {}) {
     const auto sink = std::move(sink_);
     if (!ec) ((*sink).*what_)();
   }
@@ -280,6 +282,7 @@ void DatagramSocket::receive(ReceiveBatch& batch, error_code& ec) {
     read_control(heads[i].msg_hdr, train, counts_.overflowed);
   }
   batch.set_count(static_cast<std::size_t>(count));
+  eager_wait_.handle_something();
 }
 
 // --- sending
@@ -350,7 +353,12 @@ void DatagramSocket::send_one_by_one(const OutgoingTrain& train, error_code& ec)
 // --- waits
 // ----------------------------------------------------------------------------------------
 
+// What looks lets everything else of its executor have its turn.
 void DatagramSocket::wait_readable(std::shared_ptr<DatagramSink> sink) {
+  if (eager_wait_.handle_nothing(detail::now())) {
+    net::post(socket_.get_executor(), Waker(std::move(sink), &DatagramSink::readable));
+    return;
+  }
   socket_.async_wait(udp::socket::wait_read, Waker(std::move(sink), &DatagramSink::readable));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/stt/datagram_io.hpp"
+#include "io/stt/eager_wait.hpp"
 #include "sealine/io/asio.hpp"
 #include "sealine/io/stt_options.hpp"
 
@@ -53,6 +54,7 @@ class DatagramSocket final : public DatagramIo {
   net::ip::udp::socket socket_;
   DatagramSettings settings_;
   DatagramCounts counts_;
+  EagerWait eager_wait_;
   bool is_ipv6_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 namespace sealine::io::stt {
@@ -23,6 +24,8 @@ constexpr std::size_t kIpv4Overhead = 20 + 8;
 constexpr std::size_t kIpv6Overhead = 40 + 8;
 constexpr std::size_t kLargestOnIpv6 = 1452;
 constexpr std::chrono::milliseconds kMovePause{100};
+/// Of one session before the others have their turn.
+constexpr std::size_t kSendTurnBytes = std::size_t{512} << 10U;
 
 bool is_plain_ipv6(const UdpAddress& peer) {
   return peer.address().is_v6() && !peer.address().to_v6().is_v4_mapped();
@@ -124,33 +127,38 @@ bool DatagramWire::transmit() {
   if (session == nullptr || is_closed_ || !send_waiting()) return false;
   const TimePoint now = detail::now();
   const MutableBytes slab = endpoint_.send_scratch();
-  std::size_t begin = 0;  // of the train
-  std::size_t used = 0;
+  std::size_t train_bytes = 0;  // at the front of the slab, where the cache has it
+  std::size_t sent_bytes = 0;
   std::size_t datagram_bytes = 0;
   PathId path = 0;
-  bool is_full = false;  // its last datagram was a shorter one
-  bool any = false;
   const auto flush = [&] {
-    if (used > begin) send(path, slab.subspan(begin, used - begin), datagram_bytes);
-    begin = used;
+    if (train_bytes > 0) send(path, slab.first(train_bytes), datagram_bytes);
+    sent_bytes += std::exchange(train_bytes, 0);
   };
-  while (waiting_.empty() && slab.size() - used >= largest_datagram_bytes_) {
-    const auto next = session->poll_datagram(slab.subspan(used, largest_datagram_bytes_), now);
+  while (waiting_.empty() && sent_bytes < kSendTurnBytes) {
+    const auto next =
+        session->poll_datagram(slab.subspan(train_bytes, largest_datagram_bytes_), now);
     if (next.bytes == 0) break;
-    any = true;
-    const std::size_t train_bytes = used - begin;
-    if (train_bytes == 0 || is_full || next.path != path || next.bytes > datagram_bytes ||
-        train_bytes / datagram_bytes >= kMaxTrainDatagrams ||
-        train_bytes + next.bytes > kMaxTrainBytes) {
+    const bool is_of_train = next.path == path && next.bytes <= datagram_bytes &&
+                             train_bytes + next.bytes <= kMaxTrainBytes;
+    if (train_bytes > 0 && !is_of_train) {
+      const MutableBytes first_of_next = slab.subspan(train_bytes, next.bytes);
       flush();
+      std::memmove(slab.data(), first_of_next.data(), first_of_next.size());
+    }
+    if (train_bytes == 0) {
       path = next.path;
       datagram_bytes = next.bytes;
     }
-    is_full = next.bytes < datagram_bytes;
-    used += next.bytes;
+    train_bytes += next.bytes;
+    // Only the last one may be shorter.
+    const bool is_full = next.bytes < datagram_bytes ||
+                         train_bytes / datagram_bytes == kMaxTrainDatagrams ||
+                         train_bytes + datagram_bytes > kMaxTrainBytes;
+    if (is_full) flush();
   }
   flush();
-  return any;
+  return sent_bytes > 0;
 }
 
 // A train, or keeps it until the socket takes it.

@@ -49,6 +49,8 @@ class DatagramWire final : public Wire {
 
   void untouch() noexcept { is_touched_ = false; }
 
+  [[nodiscard]] std::size_t gather_bytes() const noexcept override { return kGatherBytes; }
+
   bool transmit() override;
   void arm() override;
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const override;
@@ -62,6 +64,9 @@ class DatagramWire final : public Wire {
 
  private:
   using PathId = ::sealine::stt::PathId;
+
+  /// Some trains: the last one is rarely full.
+  static constexpr std::size_t kGatherBytes = std::size_t{192} << 10U;
 
   /// A dial of one address of the peer.
   struct Attempt final : DatagramSink {

@@ -19,7 +19,7 @@ namespace {
 /// The next address of a name is dialled so long after the last one (RFC 8305).
 constexpr std::chrono::milliseconds kNextAddress{250};
 /// Bytes of one socket before the others have their turn.
-constexpr std::size_t kAttemptTurnBytes = std::size_t{2} << 20U;
+constexpr std::size_t kAttemptTurnBytes = std::size_t{128} << 10U;
 
 }  // namespace
 
@@ -27,10 +27,7 @@ DatagramWire::Attempt::Attempt(DatagramWire& owner, std::shared_ptr<DatagramSock
                                const UdpAddress& to)
     : wire(owner), io(std::move(socket)), peer(to) {}
 
-void DatagramWire::Attempt::readable() {
-  read_armed = false;
-  wire.read_attempt(*this);
-}
+void DatagramWire::Attempt::readable() { wire.read_attempt(*this); }
 
 void DatagramWire::Attempt::writable() {
   wire.write_armed_ = false;
@@ -147,6 +144,7 @@ void DatagramWire::read_attempt(Attempt& attempt) {
       // Of a session that stands it says nothing that would be proved.
       if (is_dialling()) refused(attempt, ec);
       taken += ReceiveBatch::kTrainBytes;
+      core_.drive();
       continue;
     }
     const TimePoint now = detail::now();
@@ -164,7 +162,8 @@ void DatagramWire::read_attempt(Attempt& attempt) {
     }
     core_.drive();  // what came together is acknowledged together
   }
-  core_.drive();
+  attempt.read_armed = false;
+  arm();
 }
 
 void DatagramWire::take_handshake(Attempt& attempt, MutableBytes datagram,

@@ -14,7 +14,6 @@ namespace sealine::io::stt {
 
 namespace {
 
-constexpr std::size_t kGatherBytes = std::size_t{64} << 10U;
 constexpr std::chrono::microseconds kGatherTime{250};
 constexpr std::chrono::seconds kLastWords{5};  ///< for what a session has to say at its end
 
@@ -226,7 +225,7 @@ void SessionCore::after_call() {
 void SessionCore::after_write(std::size_t bytes) {
   if (gathered_bytes_ == 0) gathered_since_ = detail::now();
   gathered_bytes_ += bytes;
-  if (gathered_bytes_ >= kGatherBytes) return after_call();
+  if (gathered_bytes_ >= wire_->gather_bytes()) return after_call();
   if (is_gathering_) return;
   is_gathering_ = true;
   seen_bytes_ = gathered_bytes_;

@@ -176,6 +176,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void take_event(const ::sealine::stt::Session::Event& event);
   void session_closed(const SessionClosed& closed);
   void try_read(StreamId id, StreamState& stream);
+  void end_read(StreamId id, StreamState& stream, const error_code& code);
   std::size_t try_write(StreamId id, StreamState& stream);
   [[nodiscard]] StreamState* find(StreamId id);
   void forget_if_done(StreamId id);

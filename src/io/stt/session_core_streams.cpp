@@ -180,7 +180,7 @@ void SessionCore::cancel_stream(StreamId id) {
   StreamState* stream = find(id);
   if (stream == nullptr) return;
   const error_code aborted = net::error::operation_aborted;
-  if (stream->read) finish(std::move(stream->read), aborted, std::size_t{0});
+  if (stream->read) end_read(id, *stream, aborted);
   if (stream->read_message) finish(std::move(stream->read_message), aborted);
   if (stream->write) finish(std::move(stream->write), aborted, std::size_t{0});
   if (stream->write_message) finish(std::move(stream->write_message), aborted);
@@ -189,7 +189,7 @@ void SessionCore::cancel_stream(StreamId id) {
 void SessionCore::end_operations(const Error& error) {
   for (auto& [id, stream] : streams_) {
     try_read(id, stream);  // what came before the end is still there to be read
-    if (stream.read) finish(std::move(stream.read), read_code(error), std::size_t{0});
+    if (stream.read) end_read(id, stream, read_code(error));
     if (stream.read_message) finish(std::move(stream.read_message), read_code(error));
     if (stream.write) finish(std::move(stream.write), to_error_code(error), std::size_t{0});
     if (stream.write_message) finish(std::move(stream.write_message), to_error_code(error));
@@ -199,6 +199,12 @@ void SessionCore::end_operations(const Error& error) {
 
 // --- reading and writing
 // --------------------------------------------------------------------------
+
+// Without a byte; its memory is the application's again.
+void SessionCore::end_read(StreamId id, StreamState& stream, const error_code& code) {
+  if (session_) session_->offer(id, {});
+  finish(std::move(stream.read), code, std::size_t{0});
+}
 
 void SessionCore::start_read(StreamId id, MutableBytes target, Moved done) {
   StreamState* stream = find(id);
@@ -228,7 +234,7 @@ void SessionCore::start_read_message(StreamId id, std::vector<std::uint8_t>& mes
 void SessionCore::try_read(StreamId id, StreamState& stream) {
   if (!stream.read && !stream.read_message) return;
   const auto end = [&](const error_code& code) {
-    if (stream.read) finish(std::move(stream.read), code, std::size_t{0});
+    if (stream.read) end_read(id, stream, code);
     if (stream.read_message) finish(std::move(stream.read_message), code);
   };
   if (stream.has_ended) return end(net::error::eof);
@@ -245,7 +251,7 @@ void SessionCore::try_read(StreamId id, StreamState& stream) {
     if (read->bytes > 0) return finish(std::move(stream.read), error_code(), read->bytes);
     if (read->finished) return end(net::error::eof);
     if (outcome_) return end(read_code(end_error()));
-    return;
+    return session_->offer(id, stream.read_target);
   }
   std::vector<std::uint8_t>& message = *stream.message;
   const std::size_t before = message.size();

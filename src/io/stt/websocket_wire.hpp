@@ -40,6 +40,8 @@ class WebSocketWire final : public Wire {
   void dial(const Url& url);
   void answer(Socket socket, const net::ip::tcp::endpoint& client);
 
+  [[nodiscard]] std::size_t gather_bytes() const noexcept override { return kGatherBytes; }
+
   bool transmit() override;
   void arm() override;
   [[nodiscard]] std::optional<TimePoint> poll_timeout() const override;
@@ -51,6 +53,9 @@ class WebSocketWire final : public Wire {
   void close() override;
 
  private:
+  /// A frame.
+  static constexpr std::size_t kGatherBytes = std::size_t{64} << 10U;
+
   /// What the connection is at.
   enum class Stage : std::uint8_t {
     connecting,

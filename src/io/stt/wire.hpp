@@ -20,6 +20,8 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
   virtual ~Wire() = default;
 
+  /// So much of what the application writes is best sent in one go.
+  [[nodiscard]] virtual std::size_t gather_bytes() const noexcept = 0;
   /// Sends what may go; whether anything went.
   virtual bool transmit() = 0;
   /// Asks its sockets for what it waits for.

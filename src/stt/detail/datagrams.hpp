@@ -54,6 +54,7 @@ struct Datagrams {
   std::optional<PathCandidate> candidate;
   std::optional<PathResponse> response_due;
   std::uint16_t acks_every = kUsualAckFrequency;  ///< as we have asked
+  Duration ack_delay_asked{};                     ///< with it, for recovery once the peer knows
   bool ack_frequency_due = false;
   std::optional<TimePoint> paced_until;  ///< something waits for its turn
   std::vector<std::uint8_t> last_close;  ///< our CLOSE, said again to whatever still comes

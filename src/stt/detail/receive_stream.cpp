@@ -4,6 +4,8 @@
 #include "sealine/wire/varint.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace sealine::stt::detail {
 namespace {
@@ -70,10 +72,38 @@ ReceiveStream::Added ReceiveStream::add_bytes(const DataBody& data, std::uint64_
     final_ = end;
   }
   if (!stopped_ && span.begin < span.end) {
-    buffer_.write(span.begin, data.bytes.last(static_cast<std::size_t>(span.end - span.begin)));
-    there_.add(span);
+    store(span, data.bytes.last(static_cast<std::size_t>(span.end - span.begin)));
   }
   return added;
+}
+
+// What the reader waits for goes to its place, the rest to the buffer.
+void ReceiveStream::store(Span span, ByteView bytes) {
+  const std::uint64_t next = read_ + placed_;
+  const bool is_next = span.begin <= next && next < span.end;
+  if (is_next && placed_ < place_.size() && there_.contiguous_end(read_) == next) {
+    const ByteView fresh = bytes.subspan(static_cast<std::size_t>(next - span.begin));
+    const std::size_t count = std::min(fresh.size(), place_.size() - placed_);
+    std::memcpy(place_.data() + placed_, fresh.data(), count);
+    placed_ += count;
+    there_.add({.begin = next, .end = next + count});
+    bytes = fresh.subspan(count);
+    span.begin = next + count;
+  }
+  if (bytes.empty()) return;
+  buffer_.write(span.begin, bytes);
+  there_.add(span);
+}
+
+void ReceiveStream::offer(MutableBytes place) {
+  take_offer_back();
+  if (mode_ == StreamMode::ordered && !stopped_) place_ = place;
+}
+
+void ReceiveStream::take_offer_back() {
+  buffer_.write(read_, place_.first(placed_));
+  place_ = {};
+  placed_ = 0;
 }
 
 bool ReceiveStream::is_known(std::uint64_t id) const noexcept {
@@ -229,6 +259,8 @@ ReceiveStream::Added ReceiveStream::reset(std::uint64_t final_size, std::uint64_
 
 void ReceiveStream::stop() {
   stopped_ = true;
+  place_ = {};
+  placed_ = 0;
   consumed_ = used_;
   buffer_.release();
   if (mode_ != StreamMode::ordered) {
@@ -257,12 +289,16 @@ void ReceiveStream::abandon(std::uint64_t up_to) {
 Read ReceiveStream::read(MutableBytes out) {
   Read result;
   if (mode_ == StreamMode::ordered) {
+    if (out.data() != place_.data() || out.size() < placed_) take_offer_back();
+    result.bytes = std::exchange(placed_, 0);
+    place_ = {};
+    read_ += result.bytes;
     const std::uint64_t end = there_.contiguous_end(read_);
     while (result.bytes < out.size()) {
       const ByteView piece = buffer_.piece(read_, end);
       if (piece.empty()) break;
       const std::size_t count = std::min(piece.size(), out.size() - result.bytes);
-      std::copy_n(piece.begin(), count, out.begin() + static_cast<std::ptrdiff_t>(result.bytes));
+      std::memcpy(out.data() + result.bytes, piece.data(), count);
       result.bytes += count;
       read_ += count;
     }

@@ -56,6 +56,9 @@ class ReceiveStream {
   void stop();
   void abandon(std::uint64_t up_to);
 
+  /// Mode ordered: where the next bytes in order are put at once, if nothing waits before them. A
+  /// read() into the same place begins with them. Empty: no longer.
+  void offer(MutableBytes place);
   [[nodiscard]] Read read(MutableBytes out);
   /// Credit that was consumed since the last call: read, or given up.
   [[nodiscard]] std::uint64_t take_consumed() noexcept;
@@ -84,6 +87,8 @@ class ReceiveStream {
   [[nodiscard]] Added add_bytes(const DataBody& data, std::uint64_t allowed);
   [[nodiscard]] Added add_fragment(const DataBody& data, std::uint64_t allowed);
   [[nodiscard]] Added add_message_end(const DataBody& data);
+  void store(Span span, ByteView bytes);
+  void take_offer_back();
   void slide_window(std::uint64_t id);
   void store_fragment(const DataBody& data, std::uint64_t end);
   [[nodiscard]] bool use(std::uint64_t credit, std::uint64_t allowed) noexcept;
@@ -108,6 +113,8 @@ class ReceiveStream {
   StreamBuffer buffer_;
   SpanSet there_;
   std::uint64_t read_ = 0;
+  MutableBytes place_;      ///< offered, for what follows read_
+  std::size_t placed_ = 0;  ///< of it taken: positions that there_ has and buffer_ has not
   std::uint64_t highest_ = 0;
 
   // messages

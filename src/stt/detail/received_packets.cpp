@@ -13,7 +13,6 @@ namespace {
 constexpr std::uint64_t kEarlyFrames = 100;
 constexpr std::uint16_t kEarlyFrequency = 2;
 constexpr std::uint16_t kFrequency = 10;
-constexpr std::uint16_t kMaxFrequency = 64;
 
 std::size_t word_of(PacketNumber number) noexcept {
   return (number % ReceivedPackets::kWindowPackets) / 64;
@@ -48,7 +47,7 @@ void ReceivedPackets::record(PacketNumber number, bool is_reliable, bool at_once
 }
 
 void ReceivedPackets::set_frequency(std::uint16_t packets, Duration max_delay) noexcept {
-  frequency_ = std::clamp<std::uint16_t>(packets, 1, kMaxFrequency);
+  frequency_ = std::clamp<std::uint16_t>(packets, 1, kMaxAckFrequency);
   frequency_delay_ = max_delay;
 }
 
@@ -99,8 +98,11 @@ void ReceivedPackets::handle_ack_of(PacketNumber largest) noexcept {
 }
 
 void ReceivedPackets::set_round_trip(Duration smoothed) noexcept {
-  // Not below the granularity of timers: an answer of the application takes the ACK along.
-  round_trip_delay_ = std::clamp<Duration>(smoothed / 4, kGranularity, kMaxDelay);
+  round_trip_delay_ = delay_for(smoothed);
+}
+
+Duration ReceivedPackets::delay_for(Duration round_trip) noexcept {
+  return std::clamp<Duration>(round_trip / 4, kGranularity, kMaxDelay);
 }
 
 std::optional<PacketNumber> ReceivedPackets::largest() const noexcept { return largest_; }

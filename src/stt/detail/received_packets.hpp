@@ -13,6 +13,9 @@
 
 namespace sealine::stt::detail {
 
+/// The fewest ACKs that are ever asked for: one for so many frames.       spec: stt.md#ack-policy
+inline constexpr std::uint16_t kMaxAckFrequency = 64;
+
 /// Which packet numbers came: the replay window, and what is acknowledged when.
 ///                                                       spec: stt.md#replay, stt.md#ack-policy
 class ReceivedPackets {
@@ -39,8 +42,11 @@ class ReceivedPackets {
   /// Our ACK that reported `largest` was acknowledged: ranges up to there are not reported again.
   void handle_ack_of(PacketNumber largest) noexcept;
 
-  /// Round trip of the path: the delay is min(25 ms, srtt / 4).
+  /// Round trip of the path, which the delay follows.
   void set_round_trip(Duration smoothed) noexcept;
+  /// min(25 ms, srtt / 4), but not below the granularity of timers: an answer of the application
+  /// takes the ACK along.
+  [[nodiscard]] static Duration delay_for(Duration round_trip) noexcept;
 
   [[nodiscard]] std::optional<PacketNumber> largest() const noexcept;
 

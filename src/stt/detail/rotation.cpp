@@ -55,12 +55,17 @@ bool SendRotation::advance(TimePoint now) {
   return true;
 }
 
+bool SendRotation::is_due(TimePoint now) const noexcept {
+  if (is_under_way()) return repeats_ && asked_;
+  return requested_ || halves(now) >= 1;
+}
+
 std::optional<Rotate> SendRotation::poll(TimePoint now) {
   if (repeats_ && asked_) {
     repeats_ = false;
     return asked_->message;
   }
-  if (is_under_way() || (halves(now) < 1 && !requested_)) return std::nullopt;
+  if (!is_due(now)) return std::nullopt;
   Asked asked;
   asked.message.epoch = keys_.epoch() + 1;
   rng_->fill(asked.message.nonce);

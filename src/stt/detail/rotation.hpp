@@ -31,6 +31,7 @@ class SendRotation {
 
   void count(std::size_t plaintext_bytes) noexcept;
 
+  [[nodiscard]] bool is_due(TimePoint now) const noexcept;
   /// ROTATE, if one is to be sent now.
   [[nodiscard]] std::optional<Rotate> poll(TimePoint now);
 

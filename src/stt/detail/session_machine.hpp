@@ -102,6 +102,7 @@ struct Session::Machine {
   [[nodiscard]] std::size_t put_frame(FrameHead head, const Content& content, MutableBytes out,
                                       TimePoint now);
   [[nodiscard]] std::size_t put_close(MutableBytes out, TimePoint now);
+  [[nodiscard]] bool has_control_due(TimePoint now) const noexcept;
   [[nodiscard]] std::size_t put_control(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t put_stream_control(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t put_data(MutableBytes out, TimePoint now);
@@ -122,6 +123,7 @@ struct Session::Machine {
   void handle_datagram_timeout(TimePoint now);
   [[nodiscard]] std::optional<TimePoint> next_datagram_timeout() const;
   [[nodiscard]] std::size_t largest_unreliable() const noexcept;
+  [[nodiscard]] bool has_waiting(TimePoint now) const noexcept;
   [[nodiscard]] Departure fill_datagram(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t fill_path(MutableBytes out, TimePoint now);
   [[nodiscard]] std::size_t put_ack(MutableBytes out, TimePoint now);
