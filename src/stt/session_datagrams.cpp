@@ -121,12 +121,17 @@ void Session::Machine::handle_ack(const Ack& ack, TimePoint now) {
 }
 
 // What waits for its ACK at the other end is no part of what fills the path: of a small window ten
-// frames are too much. Eight ACKs for a window, then, at least one for two frames.
+// frames are too much. Eight ACKs for a window, then, at least one for two frames; and where the
+// path is so fast that ten frames take less than a millisecond, one for what it takes in that time.
 void Session::Machine::choose_ack_frequency() {
   detail::Datagrams& udp = *datagrams;
   const std::size_t window = udp.recovery.window_bytes() / udp.mtu.bytes();
-  const auto best =
-      static_cast<std::uint16_t>(std::clamp<std::size_t>(window / 8, 2, detail::kMaxAckFrequency));
+  const auto whole = std::max<Duration>(round_trip_now(), std::chrono::microseconds(1));
+  const auto in_a_millisecond = static_cast<std::size_t>(
+      static_cast<std::int64_t>(window) * Duration(std::chrono::milliseconds(1)) / whole);
+  const std::size_t most = std::clamp<std::size_t>(in_a_millisecond, detail::kUsualAckFrequency,
+                                                   detail::kMaxAckFrequency);
+  const auto best = static_cast<std::uint16_t>(std::clamp<std::size_t>(window / 8, 2, most));
   const bool is_far_off = best * 3 <= udp.acks_every * 2 || best * 2 >= udp.acks_every * 3;
   if (!is_far_off) return;
   udp.acks_every = best;
