@@ -188,7 +188,7 @@ TEST_F(SttWorkers, WhereTheKernelDoesNotSteerDatagramsAreHandedOver) {
     }
   });
   EXPECT_EQ(served.size(), ours.size());
-  EXPECT_EQ(threads_used(), kWorkers);
+  EXPECT_GT(threads_used(), 1U) << "by chance that is all, but not for sure";
   EXPECT_GT(net.server.workers().handed_over, 0U);
 }
 
