@@ -23,7 +23,7 @@ constexpr std::size_t kRandomBytes = 5;
 //   bytes
 void encrypt_session_ids(crypto::Engine& engine, const SteeringKey& key, std::span<SessionId> ids) {
   SEALINE_ASSERT(ids.size() <= kIdsAtOnce);
-  std::array<std::uint8_t, kIdsAtOnce * crypto::kBlockBytes> memory;
+  std::array<std::uint8_t, kIdsAtOnce * crypto::kBlockBytes> memory{};
   const auto blocks = MutableBytes(memory).first(ids.size() * crypto::kBlockBytes);
   for (std::uint8_t round = 1; round <= kRounds; ++round) {
     const std::size_t source = round % 2 == 1 ? 0 : kHalfBytes;
@@ -47,7 +47,7 @@ void encrypt_session_ids(crypto::Engine& engine, const SteeringKey& key, std::sp
 SessionId draw_session_id(const SessionIdPlan& plan, crypto::Engine& engine, crypto::Rng& rng) {
   SEALINE_ASSERT(plan.workers >= 1 && plan.workers <= kMaxWorkers && plan.worker < plan.workers);
   for (;;) {
-    std::array<SessionId, kIdsAtOnce> ids;
+    std::array<SessionId, kIdsAtOnce> ids{};
     for (SessionId& id : ids) {
       id[0] = static_cast<std::uint8_t>(plan.server_id >> 8U);
       id[1] = static_cast<std::uint8_t>(plan.server_id & 0xFFU);

@@ -85,6 +85,7 @@ bool Workers::start(error_code& ec) {
 
 bool Workers::listen(const DatagramPlaces& places, error_code& ec) {
   std::vector<net::any_io_executor> executors;
+  executors.reserve(workers_.size());
   for (const Worker& worker : workers_) executors.push_back(worker.thread->executor());
   const std::vector<DatagramPort> ports = open_datagram_ports(executors, places, ec);
   if (ec) return true;
