@@ -19,10 +19,18 @@ namespace sealine::test {
 namespace {
 
 thread_local constinit std::size_t counter = 0;
+thread_local constinit std::size_t bytes = 0;
+
+void count(std::size_t size) {
+  ++counter;
+  bytes += size;
+}
 
 }  // namespace
 
 std::size_t allocation_count() noexcept { return counter; }
+
+std::size_t allocated_bytes() noexcept { return bytes; }
 
 NoAlloc::~NoAlloc() {
   const std::size_t made = allocations();
@@ -41,7 +49,7 @@ extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile
 namespace sealine::test {
 namespace {
 
-void count_one(const volatile void*, std::size_t) { ++counter; }
+void count_one(const volatile void*, std::size_t size) { count(size); }
 
 void ignore(const volatile void*) {}
 
@@ -63,27 +71,27 @@ void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 
 void* malloc(std::size_t size) noexcept {
-  ++sealine::test::counter;
+  sealine::test::count(size);
   return __libc_malloc(size);
 }
 
 void* calloc(std::size_t count, std::size_t size) noexcept {
-  ++sealine::test::counter;
+  sealine::test::count(count * size);
   return __libc_calloc(count, size);
 }
 
 void* realloc(void* old, std::size_t size) noexcept {
-  ++sealine::test::counter;
+  sealine::test::count(size);
   return __libc_realloc(old, size);
 }
 
 void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  ++sealine::test::counter;
+  sealine::test::count(size);
   return __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void** out, std::size_t alignment, std::size_t size) noexcept {
-  ++sealine::test::counter;
+  sealine::test::count(size);
   void* memory = __libc_memalign(alignment, size);
   if (memory == nullptr) return ENOMEM;
   *out = memory;

@@ -8,6 +8,9 @@ namespace sealine::test {
 /// included.
 [[nodiscard]] std::size_t allocation_count() noexcept;
 
+/// Bytes that those calls asked for. What is given back is not taken off.
+[[nodiscard]] std::size_t allocated_bytes() noexcept;
+
 /// Fails the running test if this thread allocates in its lifetime. Keep EXPECT_... outside of it:
 /// those allocate themselves, if only when they fail.
 class NoAlloc {

@@ -11,12 +11,12 @@
 #include "tests/sim/base/world.hpp"
 #include "tests/sim/stcp/end.hpp"
 #include "tests/sim/stcp/link.hpp"
+#include "tests/support/no_alloc.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -277,10 +277,10 @@ std::unique_ptr<StcpEnd> StcpWorld::make_client(const stcp::ClientConfig& config
 
 std::unique_ptr<StcpEnd> StcpWorld::make_server(const stcp::ServerConfig& config, Wire& wire,
                                                 StcpEnd::Setup setup) {
-  const std::size_t before = ::mallinfo2().uordblks;
+  const std::size_t before = test::allocated_bytes();
   auto machine = stcp::ServerConnection::create(config, engine_, rng_, now_);
   require(machine.has_value(), "a server can be made");
-  require(::mallinfo2().uordblks - before <= kUnprovedBytes, "a stranger costs 8 KiB at most");
+  require(test::allocated_bytes() - before <= kUnprovedBytes, "a stranger costs 8 KiB at most");
   setup.is_paced = std::holds_alternative<stcp::PadConstantRate>(config.padding);
   return start(std::move(*machine), setup, wire);
 }
