@@ -280,7 +280,7 @@ TEST(SttSession, AStalledReaderHoldsOneStreamAndNoOther) {
 
 TEST(SttSession, AStreamThatStallsWithAWideWindowHoldsNoOther) {
   const Bytes much = pattern(4 << 20U);
-  for (const std::size_t read_before : {1, 2, 4}) {
+  for (const std::size_t read_before : {1U, 2U, 4U}) {
     Pair pair;
     // A round trip of 100 ms, in which windows are eaten: they grow.
     pair.b.ping(pair.now);
