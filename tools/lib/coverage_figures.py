@@ -105,6 +105,9 @@ def main():
     data = json.loads(args.export.read_text(encoding="utf-8"))["data"][0]
     branches = branches_of(data["functions"])
     lines = {f["filename"]: lines_of(f["segments"]) for f in data["files"] if LAYER.search(f["filename"])}
+    measured = (args.export.parent / "measured").stat().st_mtime
+    if changed := [path for path in lines if pathlib.Path(path).stat().st_mtime > measured]:
+        print("changed since it was measured:", *(path.removeprefix(f"{ROOT}/") for path in sorted(changed)))
     if args.files:
         for asked in args.files:
             for path in sorted(path for path in lines if pathlib.Path(path).is_relative_to(asked.resolve())):
