@@ -1,37 +1,25 @@
 #include "sealine/io/stcp_stream.hpp"
 
 #include "io/stcp_fixture.hpp"
-#include "sealine/io/known_peers.hpp"
 #include "support/no_alloc.hpp"
 
 #include <gtest/gtest.h>
 
-#include <future>
+#include <array>
+#include <optional>
 #include <string>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
-#if defined(SEALINE_ASIO_BOOST)
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/experimental/deferred.hpp>
-#include <boost/asio/use_future.hpp>
-#else
-#include <asio/bind_cancellation_slot.hpp>
-#include <asio/experimental/deferred.hpp>
-#include <asio/use_future.hpp>
-#endif
+// A stream: bytes, ends and faults, batching and buffers, deadlines, addresses.
 
 namespace sealine::io::stcp {
-
 namespace {
 
-using io::test::fresh_identity;
 using io::test::Loopback;
 using io::test::pattern;
-using io::test::TemporaryFolder;
 using net::ip::tcp;
 
 /// A connection without machine at one end: a plain socket and what it received.
@@ -130,321 +118,7 @@ TEST(StcpStream, abort_tells_its_reason_after_the_data) {
   EXPECT_FALSE(client.is_open());
 }
 
-// --- trust
-// ----------------------------------------------------------------------------------------
-
-TEST(StcpStream, other_key_than_the_given_one_sends_nothing) {
-  Loopback net;
-  net.client_options.trust =
-      std::make_shared<GivenKeyTrust>(std::vector{fresh_identity()->public_key});
-  Stream client = net.new_client();
-  EXPECT_EQ(net.try_connect(client), make_error_code(Errc::peer_key_changed));
-  EXPECT_EQ(client.fault_point(), 7U);
-  EXPECT_EQ(client.verdict()->pins.size(), 1U);
-  net.run_until([&] { return !net.failures.empty(); });
-  EXPECT_EQ(net.failures[0].error.code, Errc::truncated);
-  EXPECT_EQ(client.statistics().records_sent, 0U);
-}
-
-TEST(StcpStream, first_contact_pins_and_later_ones_know) {
-  Loopback net;
-  const TemporaryFolder folder;
-  const auto trust = std::make_shared<KnownPeersTrust>(KnownPeers(folder.path() / "known_peers"),
-                                                       TrustPolicy::first);
-  net.client_options.trust = trust;
-  auto [first, at_server] = net.pair();
-  EXPECT_EQ(first.connected().trust, TrustWord::first_contact);
-  ASSERT_TRUE(first.connected().sas.has_value());
-  EXPECT_EQ(first.connected().sas, at_server.connected().sas);
-  auto [second, at_server_too] = net.pair();
-  EXPECT_EQ(second.connected().trust, TrustWord::known);
-  EXPECT_FALSE(second.connected().sas.has_value());
-  EXPECT_NE(describe(second.connected()).find("(known), STCP/1 NX, AES-256-GCM"),
-            std::string::npos);
-}
-
-TEST(StcpStream, concurrent_first_contacts_pin_one_key) {
-  Loopback net;
-  const TemporaryFolder folder;
-  const KnownPeers file(folder.path() / "known_peers");
-  std::vector<Stream> clients;
-  std::size_t connected = 0;
-  net.listener();
-  for (int i = 0; i < 20; ++i) {
-    net.client_options.trust = std::make_shared<KnownPeersTrust>(file, TrustPolicy::first);
-    clients.push_back(net.new_client());
-    clients.back().async_connect("127.0.0.1", net.listener().port(), [&](const error_code& ec) {
-      EXPECT_FALSE(ec) << ec.message();
-      ++connected;
-    });
-  }
-  net.run_until([&] { return connected == clients.size(); });
-  EXPECT_EQ(file.list()->size(), 1U);
-}
-
-TEST(StcpStream, announced_key_is_kept_beside_the_present_one) {
-  Loopback net;
-  const TemporaryFolder folder;
-  const KnownPeers file(folder.path() / "known_peers");
-  net.client_options.trust = std::make_shared<KnownPeersTrust>(file, TrustPolicy::first);
-  auto [client, server] = net.pair();
-  const auto next = fresh_identity()->public_key;
-  ASSERT_TRUE(server.announce_next_key(next));
-  EXPECT_FALSE(net.write(server, "x"));
-  EXPECT_EQ(net.read_some(client).second, "x");
-  const auto lines = file.list();
-  ASSERT_EQ(lines->size(), 2U);
-  EXPECT_EQ((*lines)[1].key, next);
-}
-
-/// Answers when the test says so.
-class LateTrust final : public Trust {
- public:
-  void decide(const Introduction& introduction, Answer answer) override {
-    asked = introduction;
-    answer_ = std::move(answer);
-  }
-
-  std::optional<Introduction> asked;
-  Answer answer_;
-};
-
-TEST(StcpStream, waits_for_a_verdict_that_comes_later_from_another_thread) {
-  Loopback net;
-  const auto trust = std::make_shared<LateTrust>();
-  net.client_options.trust = trust;
-  Stream client = net.new_client();
-  std::optional<error_code> connected;
-  client.async_connect("127.0.0.1", net.listener().port(),
-                       [&](const error_code& ec) { connected = ec; });
-  net.run_until([&] { return trust->asked.has_value(); });
-  EXPECT_EQ(trust->asked->peer, "127.0.0.1:" + std::to_string(net.listener().port()));
-  std::thread([&] { trust->answer_(Verdict::accept(TrustWord::given)); }).join();
-  net.run_until([&] { return connected.has_value(); });
-  EXPECT_FALSE(*connected);
-}
-
-TEST(StcpStream, verdict_after_the_stream_is_gone_is_ignored) {
-  Loopback net;
-  const auto trust = std::make_shared<LateTrust>();
-  net.client_options.trust = trust;
-  {
-    Stream client = net.new_client();
-    client.async_connect("127.0.0.1", net.listener().port(), [](const error_code& ec) {
-      EXPECT_EQ(ec, net::error::operation_aborted);
-    });
-    net.run_until([&] { return trust->asked.has_value(); });
-  }
-  trust->answer_(Verdict::accept(TrustWord::given));
-  net.context.poll();
-}
-
-TEST(StcpStream, mutual_mode_shows_both_keys) {
-  Loopback net;
-  const auto client_key = fresh_identity();
-  net.server_options.protocol.modes = {Mode::mutual};
-  net.server_options.trust = std::make_shared<GivenKeyTrust>(std::vector{client_key->public_key});
-  net.client_options.protocol.mode = Mode::mutual;
-  net.client_options.protocol.identity = client_key;
-  auto [client, server] = net.pair();
-  EXPECT_EQ(server.peer().key, client_key->public_key);
-  EXPECT_EQ(server.connected().trust, TrustWord::given);
-  EXPECT_EQ(net.transfer(client, server, 1000), "ok");
-}
-
-TEST(StcpStream, wrong_psk_meets_silence) {
-  Loopback net;
-  crypto::Psk psk;
-  psk.writable()[0] = 1;
-  net.server_options.protocol.modes = {Mode::psk};
-  net.server_options.protocol.psks.push_back(ServerPsk::make(thread_engine(), psk.clone()));
-  net.client_options.protocol.mode = Mode::psk;
-  net.client_options.protocol.psk = std::make_shared<const crypto::Psk>(psk.clone());
-  {
-    auto [client, server] = net.pair();
-    EXPECT_EQ(client.connected().trust, TrustWord::psk);
-    EXPECT_EQ(net.transfer(client, server, 1000), "ok");
-  }
-  psk.writable()[0] = 2;
-  net.client_options.protocol.psk = std::make_shared<const crypto::Psk>(std::move(psk));
-  Stream client = net.new_client();
-  EXPECT_EQ(net.try_connect(client), make_error_code(Errc::truncated));
-  ASSERT_EQ(net.failures.size(), 1U);
-  EXPECT_EQ(net.failures[0].error.code, Errc::unknown_hint);
-}
-
-// --- tokens, movement, cancellation
-// ---------------------------------------------------------------
-
-net::awaitable<std::string> ask(Stream& stream, std::string question) {
-  co_await net::async_write(stream, net::buffer(question), net::use_awaitable);
-  co_await stream.async_shutdown(net::use_awaitable);
-  std::string answer(100, '\0');
-  answer.resize(co_await stream.async_read_some(net::buffer(answer), net::use_awaitable));
-  co_return answer;
-}
-
-net::awaitable<void> echo(Stream& stream) {
-  std::string text(100, '\0');
-  text.resize(co_await stream.async_read_some(net::buffer(text), net::use_awaitable));
-  co_await net::async_write(stream, net::buffer(text), net::use_awaitable);
-  co_await stream.async_shutdown(net::use_awaitable);
-}
-
-TEST(StcpStream, takes_coroutines) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::string answer;
-  net::co_spawn(net.context, echo(server), net::detached);
-  net::co_spawn(net.context, ask(client, "hello"),
-                [&](const std::exception_ptr& failed, std::string text) {
-                  EXPECT_FALSE(failed);
-                  answer = std::move(text);
-                });
-  net.run_until([&] { return !answer.empty(); });
-  EXPECT_EQ(answer, "hello");
-}
-
-TEST(StcpStream, takes_futures_and_deferred_operations) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::string received(5, '\0');
-  auto read = server.async_read_some(net::buffer(received), net::use_future);
-  auto write = client.async_write_some(net::buffer("hello", 5), net::experimental::deferred);
-  std::optional<std::size_t> wrote;
-  std::move(write)([&](const error_code& ec, std::size_t n) {
-    EXPECT_FALSE(ec);
-    wrote = n;
-  });
-  net.run_until(
-      [&] { return wrote && read.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
-  EXPECT_EQ(read.get(), 5U);
-  EXPECT_EQ(received, "hello");
-}
-
-TEST(StcpStream, handler_is_never_called_from_within_the_call) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  bool inside = true;
-  bool called = false;
-  client.async_write_some(net::buffer("x", 1), [&](const error_code&, std::size_t) {
-    EXPECT_FALSE(inside);
-    called = true;
-  });
-  inside = false;
-  net.run_until([&] { return called; });
-}
-
-TEST(StcpStream, handler_runs_on_its_own_executor) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  auto strand = net::make_strand(net.context.get_executor());
-  bool called = false;
-  client.async_write_some(net::buffer("x", 1),
-                          net::bind_executor(strand, [&](const error_code&, std::size_t) {
-                            EXPECT_TRUE(strand.running_in_this_thread());
-                            called = true;
-                          }));
-  net.run_until([&] { return called; });
-}
-
-TEST(StcpStream, moves_while_operations_wait) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::string text(10, '\0');
-  std::optional<std::size_t> got;
-  server.async_read_some(net::buffer(text), [&](const error_code& ec, std::size_t n) {
-    EXPECT_FALSE(ec);
-    got = n;
-  });
-  Stream moved = std::move(server);
-  EXPECT_FALSE(net.write(client, "abc"));
-  net.run_until([&] { return got.has_value(); });
-  EXPECT_EQ(*got, 3U);
-  EXPECT_FALSE(static_cast<bool>(server));  // NOLINT(bugprone-use-after-move)
-}
-
-TEST(StcpStream, destruction_ends_what_waits) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::optional<error_code> ended;
-  std::string text(10, '\0');
-  server.async_read_some(net::buffer(text), [&](const error_code& ec, std::size_t) { ended = ec; });
-  server = Stream();
-  net.run_until([&] { return ended.has_value(); });
-  EXPECT_EQ(*ended, net::error::operation_aborted);
-}
-
-TEST(StcpStream, context_may_go_while_operations_wait) {
-  // The coroutine's frame owns the stream that it waits on: nothing but the context's end frees it.
-  auto net = std::make_unique<Loopback>();
-  auto [client, server] = net->pair();
-  net::co_spawn(
-      net->context,
-      [](Stream stream) -> net::awaitable<void> {
-        std::string text(10, '\0');
-        co_await stream.async_read_some(net::buffer(text), net::use_awaitable);
-      }(std::move(server)),
-      net::detached);
-  net->context.restart();
-  net->context.poll();
-  client = Stream();
-  net.reset();
-}
-
-TEST(StcpStream, cancellation_slot_ends_one_operation) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  net::cancellation_signal signal;
-  std::optional<error_code> ended;
-  std::string text(10, '\0');
-  server.async_read_some(net::buffer(text), net::bind_cancellation_slot(
-                                                signal.slot(), [&](const error_code& ec,
-                                                                   std::size_t) { ended = ec; }));
-  signal.emit(net::cancellation_type::terminal);
-  net.run_until([&] { return ended.has_value(); });
-  EXPECT_EQ(*ended, net::error::operation_aborted);
-  EXPECT_EQ(net.transfer(client, server, 100), "ok");
-}
-
-TEST(StcpStream, cancel_leaves_the_connection) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::optional<error_code> ended;
-  std::string text(10, '\0');
-  server.async_read_some(net::buffer(text), [&](const error_code& ec, std::size_t) { ended = ec; });
-  server.cancel();
-  net.run_until([&] { return ended.has_value(); });
-  EXPECT_EQ(*ended, net::error::operation_aborted);
-  EXPECT_EQ(net.transfer(client, server, 100), "ok");
-}
-
-TEST(StcpStream, second_read_at_a_time_is_refused) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  std::string text(10, '\0');
-  int ended = 0;
-  server.async_read_some(net::buffer(text), [&](const error_code&, std::size_t) { ++ended; });
-  server.async_read_some(net::buffer(text), [&](const error_code& ec, std::size_t) {
-    EXPECT_EQ(ec, make_error_code(Errc::operation_in_progress));
-    ++ended;
-  });
-  EXPECT_FALSE(net.write(client, "x"));
-  net.run_until([&] { return ended == 2; });
-}
-
-TEST(StcpStream, context_runs_out_of_work_when_nothing_is_pending) {
-  Loopback net;
-  auto [client, server] = net.pair();
-  EXPECT_EQ(net.transfer(client, server, 100), "ok");
-  net.listener().close();
-  net.context.restart();
-  net.context.run();  // an idle deadline of minutes must not hold it
-  EXPECT_EQ(client.state(), State::encrypted);
-}
-
 // --- batching, buffers, limits
-// --------------------------------------------------------------------
 
 TEST(StcpStream, batching_gathers_small_writes) {
   Loopback net;
@@ -640,7 +314,6 @@ TEST(StcpStream, asynchronous_data_path_recycles_its_memory) {
 }
 
 // --- addresses
-// ------------------------------------------------------------------------------------
 
 TEST(StcpStream, connects_over_ipv6) {
   Loopback net;
@@ -714,5 +387,4 @@ TEST(StcpStream, forked_child_may_not_use_it) {
 }
 
 }  // namespace
-
 }  // namespace sealine::io::stcp
