@@ -49,8 +49,8 @@ void ScpWorld::draw_limits() {
   limits_.window_bytes = dice_.pick<std::uint32_t>({3000, 65536, 1 << 20});
   limits_.max_message_bytes = 1U << 18U;
   // More than a window and a message, so that no honest end comes to twice as much.
-  limits_.rotate_bytes =
-      dice_.chance(30) ? 2 * (limits_.window_bytes + 300'000) : std::uint64_t{1} << 30U;
+  limits_.rotate_bytes = dice_.chance(30) ? std::uint64_t{2} * (limits_.window_bytes + 300'000)
+                                          : std::uint64_t{1} << 30U;
   limits_.rotate_after = dice_.pick<Duration>({20s, 3600s, 3600s});
   const bool is_short = rates_.is_liveness || dice_.chance(50);
   limits_.keep_alive_after = is_short ? 1500ms : 10s;

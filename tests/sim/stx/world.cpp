@@ -493,11 +493,10 @@ void StxWorld::calm() {
 }
 
 void StxWorld::settle_turn() {
-  for (std::size_t i = 0; i < peers_.size(); ++i) {
-    StxPeer& peer = *peers_[i];
-    for (std::size_t k = 0; k < peer.lanes.size(); ++k) {
-      to_server(peer, *peer.lanes[k], peer.lanes[k]->up.size(), true);
-      to_client(peer, *peer.lanes[k], peer.lanes[k]->down.size(), true);
+  for (auto& peer : peers_) {
+    for (std::size_t k = 0; k < peer->lanes.size(); ++k) {
+      to_server(*peer, *peer->lanes[k], peer->lanes[k]->up.size(), true);
+      to_client(*peer, *peer->lanes[k], peer->lanes[k]->down.size(), true);
     }
   }
   for (auto& session : sessions_) {
