@@ -205,6 +205,7 @@ TEST_P(EveryProcessor, gives_the_results_of_openssl) {
   rng.fill(memory);
   for (const std::size_t count : {1U, 2U, 7U, 16U, 40U}) {
     std::vector<ByteView> messages;
+    messages.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       messages.push_back(ByteView(memory).subspan(rng.below(100), rng.below(3000)));
     }
