@@ -394,7 +394,7 @@ TEST(ScpHandshake, settings_with_a_flag_that_is_not_theirs_are_a_fault) {
   EXPECT_EQ(ByHand::client_opens_with(settings_of(1, 65536)), Progress::done);
   EXPECT_EQ(ByHand::client_opens_with(settings_of(3, 65536, 56)), Progress::done);
   EXPECT_EQ(ByHand::server_answers_with(settings_of(3, 65536)), fail(Errc::bad_settings));
-  for (const std::uint8_t flags : {2, 4, 5, 8, 16, 32, 64, 128, 255}) {
+  for (const std::uint8_t flags : ByteArray<9>{2, 4, 5, 8, 16, 32, 64, 128, 255}) {
     EXPECT_EQ(ByHand::server_answers_with(settings_of(flags, 65536)), fail(Errc::bad_settings));
     EXPECT_EQ(ByHand::client_opens_with(settings_of(flags, 65536)), fail(Errc::bad_settings));
   }
