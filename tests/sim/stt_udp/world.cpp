@@ -169,11 +169,10 @@ void SttUdpWorld::turn(bool is_settling) {
   if (!is_settling && now_ >= faults_until_) draw_faults();
   for (auto& end : ends_) {
     receive(*end, is_settling);
-    if (const auto due = end->deadline(); due && *due <= now_) {
-      end->timeout(now_);
-    } else if (!is_settling && dice_.chance(1)) {
-      end->timeout(now_);  // early: harmless
-    }
+    const auto due = end->deadline();
+    const bool is_due = due && *due <= now_;
+    // Early is harmless.
+    if (is_due || (!is_settling && dice_.chance(1))) end->timeout(now_);
     end->take_events(peer_of(*end), now_);
     if (is_settling) {
       end->read(peer_of(*end), false, now_);
