@@ -196,8 +196,10 @@ bool ScpWorld::begin_channel(ScpTalk& talk, ScpConnection& connection, scp::Open
                     .expected_key = {},
                     .offers = draw_offer()},
       book_, Dice(dice_.next()));
-  if (talk.channel && talk.client && talk.client->was_opened()) {
-    // The handshake of an earlier connection, which came late.
+  // The handshake of an earlier connection, which came late: the client may be opened already by an
+  // answer that is still on its way.
+  const bool is_late = talk.client && (talk.client->was_opened() || talk.at_client != &connection);
+  if (talk.channel && is_late) {
     require(talk.at_client != &connection, "a channel that was confirmed is not begun anew");
     end->attach(connection.down, consumed, now_);
     connection.hang_up();
